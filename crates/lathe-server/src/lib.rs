@@ -1,0 +1,46 @@
+//! HTTP: routes, the MLflow face, the inference face, Lathe's own `/api/v1`, the web UI. Handlers parse, call and
+//! reply; rules live in `lathe-types`, SQL in `lathe-store`. It never decides what should happen next: that is
+//! `lathe-automation`, which it meets only through rows.
+
+mod error;
+mod routes;
+
+pub mod inference;
+pub mod mlflow;
+mod ui;
+mod v1;
+
+use std::sync::Arc;
+
+use lathe_blob::Artifacts;
+use lathe_store::Store;
+use lathe_types::Millis;
+
+pub use error::ApiError;
+pub use routes::router;
+
+/// Everything a handler may need. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// The records.
+    pub store: Store,
+    /// The bytes.
+    pub artifacts: Artifacts,
+    /// The models that answer.
+    pub deployments: inference::Deployments,
+    /// What the binary decided at start.
+    pub options: Arc<Options>,
+}
+
+/// What the binary decided at start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// This Lathe's version, told by `/api/v1/about`.
+    pub lathe_version: &'static str,
+    /// What the clock says. Handed in so that tests can set it.
+    pub now: fn() -> Millis,
+    /// Where new experiments keep their artifacts: `mlflow-artifacts:/`, or a location that clients reach themselves.
+    pub default_artifact_root: String,
+    /// Host names that may be asked for, beside loopback; `*` allows all. Guards against DNS rebinding.
+    pub allowed_hosts: Vec<String>,
+}

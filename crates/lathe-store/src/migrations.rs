@@ -1,0 +1,28 @@
+use crate::db::Tx;
+use crate::{Error, Result};
+
+/// Numbered from 1, added and never edited. `{{serial}}` is the database's own counting primary key.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_events.sql")];
+
+/// Brings the schema up to date, in the caller's transaction; refuses one from the future.
+pub(crate) fn migrate(tx: &Tx<'_>) -> Result<()> {
+    tx.batch("CREATE TABLE IF NOT EXISTS lathe_schema (version BIGINT NOT NULL)")?;
+    let found: i64 = tx
+        .query_opt("SELECT MAX(version) FROM lathe_schema", &[], |row| {
+            row.get::<Option<i64>>(0)
+        })?
+        .flatten()
+        .unwrap_or(0);
+    let known = MIGRATIONS.len() as i64;
+    if known < found {
+        return Err(Error::NewerSchema { found, known });
+    }
+    for (index, sql) in MIGRATIONS.iter().enumerate().skip(found as usize) {
+        tx.batch(&sql.replace("{{serial}}", "INTEGER PRIMARY KEY AUTOINCREMENT"))?;
+        tx.execute(
+            "INSERT INTO lathe_schema (version) VALUES (?1)",
+            &[(index as i64 + 1).into()],
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! What a pipeline did for a run: the stages with their inputs and outputs by hash, the environment, the commit.
+//! This is what lineage walks.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Millis, RunId};
+
+/// A file or folder by hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashedPath {
+    /// Relative to the repository, `/` separated.
+    pub path: String,
+    /// md5 in hex, with `.dir` for a folder.
+    pub md5: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What came of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageOutcome {
+    /// Its commands ran.
+    Executed,
+    /// Nothing changed, nothing ran.
+    Unchanged,
+    /// An earlier execution with the same inputs was restored.
+    Restored,
+    /// Its commands failed.
+    Failed,
+}
+
+/// One stage of one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageExecution {
+    /// The stage's address, `train` or `sub/dvc.yaml:train`.
+    pub stage: String,
+    /// Its command as executed.
+    pub command: String,
+    /// Why it ran or did not, in words for people.
+    pub reason: String,
+    /// What came of it.
+    pub outcome: StageOutcome,
+    /// When it started.
+    pub started_at: Millis,
+    /// When it ended.
+    pub ended_at: Millis,
+    /// Inputs.
+    pub deps: Vec<HashedPath>,
+    /// Parameters by file and key.
+    pub params: BTreeMap<String, Value>,
+    /// Outputs.
+    pub outs: Vec<HashedPath>,
+}
+
+/// The interpreter and packages that stages ran in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// sha256 in hex over manager, interpreter version and lock file.
+    pub digest: String,
+    /// `uv`, or `none`.
+    pub manager: String,
+    /// The lock file, relative to the repository.
+    pub lock_path: Option<String>,
+    /// sha256 in hex of the lock file.
+    pub lock_sha256: Option<String>,
+    /// "Python 3.11.7".
+    pub interpreter: Option<String>,
+    /// "linux x86_64".
+    pub platform: String,
+}
+
+/// One execution of a pipeline, recorded with its run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// The run that its stages logged to.
+    pub run_id: RunId,
+    /// The project of `lathe.toml`.
+    pub project: String,
+    /// The pipeline file, `dvc.yaml`.
+    pub pipeline: String,
+    /// The commit checked out, if there is one.
+    pub commit: Option<String>,
+    /// Whether files that git tracks differed from the commit.
+    pub dirty: bool,
+    /// Where it ran.
+    pub environment: Environment,
+    /// The stages in the order they were looked at.
+    pub stages: Vec<StageExecution>,
+    /// When it was recorded.
+    pub at: Millis,
+}

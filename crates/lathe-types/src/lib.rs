@@ -1,0 +1,21 @@
+//! Nouns shared by every room: ids, records, limits, error kinds. A value of these types is valid by construction,
+//! so whoever holds one checks nothing again. No IO, no clock, no SQL and no HTTP lives here.
+
+mod errors;
+mod ids;
+mod time;
+
+pub mod alerts;
+pub mod deployments;
+pub mod drift;
+pub mod events;
+pub mod executions;
+pub mod gates;
+pub mod jobs;
+pub mod project;
+pub mod samples;
+pub mod windows;
+
+pub use errors::ErrorKind;
+pub use ids::{ExperimentId, IdError, LoggedModelId, PredictionId, RunId};
+pub use time::{Millis, Span, SpanError};

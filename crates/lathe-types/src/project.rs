@@ -1,0 +1,273 @@
+//! `lathe.toml`: what DVC's files do not say. Parsed by the binary, declared to the store as JSON, read by all.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Span;
+use crate::deployments::Step;
+
+/// A whole `lathe.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectSpec {
+    /// `[project]`
+    pub project: ProjectSection,
+    /// `[environment]`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentSpec>,
+    /// `[model.NAME]`
+    #[serde(default)]
+    pub model: BTreeMap<String, ModelSpec>,
+    /// `[gate.NAME]`, by model name
+    #[serde(default)]
+    pub gate: BTreeMap<String, GateSpec>,
+    /// `[deployment.NAME]`
+    #[serde(default)]
+    pub deployment: BTreeMap<String, DeploymentSpec>,
+    /// `[monitor.NAME]`, by deployment name
+    #[serde(default)]
+    pub monitor: BTreeMap<String, MonitorSpec>,
+    /// `[trigger.NAME]`
+    #[serde(default)]
+    pub trigger: BTreeMap<String, TriggerSpec>,
+}
+
+/// `[project]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectSection {
+    /// The project's name, and its experiment's.
+    pub name: String,
+    /// The server that keeps its records; without it the repository's own embedded store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+}
+
+/// `[environment]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentSpec {
+    /// How stages get their interpreter.
+    pub python: PythonSpec,
+}
+
+/// How stages get their interpreter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PythonSpec {
+    /// What makes the environment.
+    pub manager: PythonManager,
+    /// The locked requirements, relative to the repository.
+    pub requirements: String,
+}
+
+/// What makes the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PythonManager {
+    /// uv, found on PATH or taken from its PyPI package.
+    Uv,
+}
+
+/// `[model.NAME]`: what a successful run registers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// An output of the pipeline: an MLflow model folder.
+    pub path: String,
+    /// A metrics file of the pipeline (JSON); its numbers are the gate's `candidate.metrics`.
+    pub metrics: String,
+    /// A CSV output of the pipeline with the training rows: the drift reference.
+    pub reference: String,
+    /// The column of the reference with the time of each row (ISO 8601), for seasonal comparison.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Columns compared as categories although they hold numbers.
+    #[serde(default)]
+    pub categorical: Vec<String>,
+}
+
+/// `[gate.NAME]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateSpec {
+    /// Name to CEL expression; all must hold.
+    pub rules: BTreeMap<String, String>,
+}
+
+/// `[deployment.NAME]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentSpec {
+    /// What it serves: `models:/NAME@ALIAS`.
+    pub model: String,
+    /// The steps of a rollout, in order; without any, a new version takes all traffic at once.
+    #[serde(default)]
+    pub rollout: Vec<RolloutStepSpec>,
+    /// A CEL expression over `canary` and `stable`; true rolls back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<String>,
+    /// A step is not judged before the new version was asked this often; 50 if absent.
+    #[serde(default = "min_requests_default")]
+    pub min_requests: u64,
+}
+
+fn min_requests_default() -> u64 {
+    50
+}
+
+impl DeploymentSpec {
+    /// The model's name and alias; none if `model` is not `models:/NAME@ALIAS`.
+    pub fn model_alias(&self) -> Option<(&str, &str)> {
+        self.model
+            .strip_prefix("models:/")?
+            .split_once('@')
+            .filter(|(m, a)| !m.is_empty() && !a.is_empty())
+    }
+
+    /// The rollout's steps.
+    pub fn steps(&self) -> Vec<Step> {
+        self.rollout
+            .iter()
+            .map(|step| match *step {
+                RolloutStepSpec::Shadow { shadow } => Step::Shadow { length: shadow },
+                RolloutStepSpec::Canary { canary, length } => Step::Canary {
+                    percent: canary,
+                    length,
+                },
+            })
+            .collect()
+    }
+}
+
+/// `{ shadow = "10m" }` or `{ canary = 5, for = "10m" }`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum RolloutStepSpec {
+    /// Copies of the traffic.
+    Shadow {
+        /// For how long.
+        shadow: Span,
+    },
+    /// A share of the traffic.
+    Canary {
+        /// Percent of the answers, 1 to 100.
+        canary: u8,
+        /// For how long; may be absent on the last step.
+        #[serde(rename = "for", default)]
+        length: Span,
+    },
+}
+
+/// `[monitor.NAME]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MonitorSpec {
+    /// The length of a window.
+    pub window: Span,
+    /// When inputs count as drifted.
+    #[serde(default)]
+    pub drift: DriftSpec,
+    /// When errors count as too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performance: Option<PerformanceSpec>,
+    /// Breached windows in a row before an alert opens; 2 if absent.
+    #[serde(rename = "for", default = "two")]
+    pub consecutive: u32,
+}
+
+fn two() -> u32 {
+    2
+}
+
+/// When inputs count as drifted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DriftSpec {
+    /// Share of drifted columns that makes the window drifted, 0 to 1.
+    pub share: f64,
+    /// Greatest p-value that counts as significant.
+    pub alpha: f64,
+    /// Fewest rows of a window that are judged.
+    pub min_rows: u64,
+    /// Effect threshold of numeric columns, in reference standard deviations.
+    pub numeric: f64,
+    /// Effect threshold of categorical columns (Jensen-Shannon distance, natural logarithm).
+    pub categorical: f64,
+    /// Columns that are not judged.
+    pub ignore: Vec<String>,
+}
+
+impl Default for DriftSpec {
+    fn default() -> Self {
+        Self {
+            share: 0.5,
+            alpha: 0.01,
+            min_rows: 100,
+            numeric: 0.1,
+            categorical: 0.1,
+            ignore: Vec::new(),
+        }
+    }
+}
+
+/// When errors count as too large.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PerformanceSpec {
+    /// `rmse`, `mae`, or for classes `accuracy`, `log_loss`.
+    pub metric: String,
+    /// Values over this are a breach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// Values under this are a breach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// Share of labelled rows under which a window is not judged, 0 to 1; 0.5 if absent.
+    #[serde(default = "half")]
+    pub coverage: f64,
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+/// `[trigger.NAME]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriggerSpec {
+    /// A CEL expression over `alert`.
+    pub when: String,
+    /// What follows.
+    pub then: ActionSpec,
+    /// Not again for this long after it last fired.
+    #[serde(default)]
+    pub cooldown: Span,
+    /// How often at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetSpec>,
+}
+
+/// What a trigger does: run the pipeline, judge what it registered, roll it out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionSpec {
+    /// The pipeline file.
+    pub run: String,
+    /// Parameters to set first: dotted key of params.yaml to a CEL expression over `alert`.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+    /// The gate that judges the new version.
+    pub gate: String,
+    /// The deployment that it goes to.
+    pub deploy: String,
+}
+
+/// How often at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetSpec {
+    /// Times in any seven days.
+    pub per_week: u32,
+}

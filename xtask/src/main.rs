@@ -1,0 +1,2 @@
+//! Checks the repository.
+fn main() {}
