@@ -143,7 +143,7 @@ impl DeploymentSpec {
 
 /// `{ shadow = "10m" }` or `{ canary = 5, for = "10m" }`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
+#[serde(try_from = "RolloutStepKeys", into = "RolloutStepKeys")]
 pub enum RolloutStepSpec {
     /// Copies of the traffic.
     Shadow {
@@ -155,9 +155,46 @@ pub enum RolloutStepSpec {
         /// Percent of the answers, 1 to 100.
         canary: u8,
         /// For how long; may be absent on the last step.
-        #[serde(rename = "for", default)]
         length: Span,
     },
+}
+
+/// The keys of a step as written; one type, so that a wrong key is named in the error.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RolloutStepKeys {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shadow: Option<Span>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    canary: Option<u8>,
+    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    length: Option<Span>,
+}
+
+impl TryFrom<RolloutStepKeys> for RolloutStepSpec {
+    type Error = &'static str;
+
+    fn try_from(keys: RolloutStepKeys) -> Result<Self, Self::Error> {
+        match (keys.shadow, keys.canary, keys.length) {
+            (Some(shadow), None, None) => Ok(Self::Shadow { shadow }),
+            (None, Some(canary @ 1..=100), length) => {
+                Ok(Self::Canary { canary, length: length.unwrap_or_default() })
+            }
+            (None, Some(_), _) => Err("`canary` is a percentage from 1 to 100"),
+            _ => Err("a rollout step is `{ shadow = \"10m\" }` or `{ canary = 5, for = \"10m\" }`"),
+        }
+    }
+}
+
+impl From<RolloutStepSpec> for RolloutStepKeys {
+    fn from(step: RolloutStepSpec) -> Self {
+        match step {
+            RolloutStepSpec::Shadow { shadow } => Self { shadow: Some(shadow), canary: None, length: None },
+            RolloutStepSpec::Canary { canary, length } => {
+                Self { shadow: None, canary: Some(canary), length: (length != Span(0)).then_some(length) }
+            }
+        }
+    }
 }
 
 /// `[monitor.NAME]`
