@@ -1,7 +1,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use lathe_types::{ErrorKind, IdError};
+use lathe_types::{ErrorKind, IdError, InputError};
 use serde_json::json;
 
 /// An error in MLflow's form: `{"error_code": …, "message": …}` with the status that belongs to the code. Lathe's own
@@ -61,6 +61,12 @@ impl From<lathe_store::Error> for ApiError {
             }
             kind => Self::new(kind, error.to_string()),
         }
+    }
+}
+
+impl From<InputError> for ApiError {
+    fn from(error: InputError) -> Self {
+        Self::new(error.kind(), error.to_string())
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod db;
 mod error;
+mod experiments;
 mod migrations;
 
 pub mod events;

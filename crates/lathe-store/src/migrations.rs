@@ -1,8 +1,12 @@
 use crate::db::Tx;
 use crate::{Error, Result};
 
-/// Numbered from 1, added and never edited. `{{serial}}` is the database's own counting primary key.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_events.sql")];
+/// Numbered from 1, added and never edited. `{{serial}}` is the database's own counting primary key; `{{clustered}}`
+/// keeps the rows of a table in the order of its primary key, where the database can.
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_events.sql"),
+    include_str!("../migrations/0002_tracking.sql"),
+];
 
 /// Brings the schema up to date, in the caller's transaction; refuses one from the future.
 pub(crate) fn migrate(tx: &Tx<'_>) -> Result<()> {
@@ -18,7 +22,10 @@ pub(crate) fn migrate(tx: &Tx<'_>) -> Result<()> {
         return Err(Error::NewerSchema { found, known });
     }
     for (index, sql) in MIGRATIONS.iter().enumerate().skip(found as usize) {
-        tx.batch(&sql.replace("{{serial}}", "INTEGER PRIMARY KEY AUTOINCREMENT"))?;
+        let sql = sql
+            .replace("{{serial}}", "INTEGER PRIMARY KEY AUTOINCREMENT")
+            .replace("{{clustered}}", "WITHOUT ROWID");
+        tx.batch(&sql)?;
         tx.execute(
             "INSERT INTO lathe_schema (version) VALUES (?1)",
             &[(index as i64 + 1).into()],

@@ -3,6 +3,7 @@
 
 mod errors;
 mod ids;
+mod input;
 mod time;
 
 pub mod alerts;
@@ -10,12 +11,16 @@ pub mod deployments;
 pub mod drift;
 pub mod events;
 pub mod executions;
+pub mod experiments;
 pub mod gates;
 pub mod jobs;
 pub mod project;
 pub mod samples;
+pub mod tags;
 pub mod windows;
 
 pub use errors::ErrorKind;
 pub use ids::{ExperimentId, IdError, LoggedModelId, PredictionId, RunId};
+pub use input::{InputError, required};
+pub use tags::{Lifecycle, ViewType};
 pub use time::{Millis, Span, SpanError};

@@ -177,9 +177,10 @@ impl TryFrom<RolloutStepKeys> for RolloutStepSpec {
     fn try_from(keys: RolloutStepKeys) -> Result<Self, Self::Error> {
         match (keys.shadow, keys.canary, keys.length) {
             (Some(shadow), None, None) => Ok(Self::Shadow { shadow }),
-            (None, Some(canary @ 1..=100), length) => {
-                Ok(Self::Canary { canary, length: length.unwrap_or_default() })
-            }
+            (None, Some(canary @ 1..=100), length) => Ok(Self::Canary {
+                canary,
+                length: length.unwrap_or_default(),
+            }),
             (None, Some(_), _) => Err("`canary` is a percentage from 1 to 100"),
             _ => Err("a rollout step is `{ shadow = \"10m\" }` or `{ canary = 5, for = \"10m\" }`"),
         }
@@ -189,10 +190,16 @@ impl TryFrom<RolloutStepKeys> for RolloutStepSpec {
 impl From<RolloutStepSpec> for RolloutStepKeys {
     fn from(step: RolloutStepSpec) -> Self {
         match step {
-            RolloutStepSpec::Shadow { shadow } => Self { shadow: Some(shadow), canary: None, length: None },
-            RolloutStepSpec::Canary { canary, length } => {
-                Self { shadow: None, canary: Some(canary), length: (length != Span(0)).then_some(length) }
-            }
+            RolloutStepSpec::Shadow { shadow } => Self {
+                shadow: Some(shadow),
+                canary: None,
+                length: None,
+            },
+            RolloutStepSpec::Canary { canary, length } => Self {
+                shadow: None,
+                canary: Some(canary),
+                length: (length != Span(0)).then_some(length),
+            },
         }
     }
 }

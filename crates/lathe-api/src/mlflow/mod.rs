@@ -1,0 +1,9 @@
+//! The JSON of MLflow's REST API. Fields that protocol buffers leave unset are left out, empty lists too; 64-bit
+//! integers may come as numbers or texts and go out as numbers; unknown fields are ignored.
+
+pub mod experiments;
+mod json;
+mod pages;
+
+pub use json::{Double, Empty, Int64, KeyValue};
+pub use pages::{max_results, page_token, parse_page_token};

@@ -1,0 +1,86 @@
+//! One server per test, and the few words that tests speak to it with.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use http_body_util::BodyExt;
+use lathe_blob::Artifacts;
+use lathe_server::{AppState, Options, inference};
+use lathe_store::{Location, Store};
+use lathe_types::Millis;
+use serde_json::Value;
+use tower::ServiceExt;
+
+/// What every clock says here.
+pub const NOW: i64 = 1_700_000_000_000;
+
+/// A server in a folder that goes away with it.
+pub struct App {
+    pub router: Router,
+    pub store: Store,
+    _folder: tempfile::TempDir,
+}
+
+/// A fresh server.
+pub fn app() -> App {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Location::Sqlite(folder.path().join("lathe.db"))).unwrap();
+    let state = AppState {
+        store: store.clone(),
+        artifacts: Artifacts::local(folder.path().join("artifacts")),
+        deployments: inference::Deployments {},
+        options: Arc::new(Options {
+            lathe_version: "0.0.0-test",
+            now: || Millis(NOW),
+            default_artifact_root: "mlflow-artifacts:/".into(),
+            allowed_hosts: vec!["*".into()],
+        }),
+    };
+    App {
+        router: lathe_server::router(state),
+        store,
+        _folder: folder,
+    }
+}
+
+impl App {
+    /// Sends one request with a JSON body; the answer's status and JSON, `null` if it is none.
+    pub async fn send(&self, method: &str, path: &str, body: &str) -> (StatusCode, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    /// `POST /api/2.0/mlflow/PATH`, which must succeed.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, reply) = self
+            .send("POST", &format!("/api/2.0/mlflow/{path}"), &body.to_string())
+            .await;
+        assert_eq!(status, StatusCode::OK, "{path} {body}: {reply}");
+        reply
+    }
+
+    /// `GET /api/2.0/mlflow/PATH`, which must succeed.
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, reply) = self.send("GET", &format!("/api/2.0/mlflow/{path}"), "").await;
+        assert_eq!(status, StatusCode::OK, "{path}: {reply}");
+        reply
+    }
+
+    /// `POST /api/2.0/mlflow/PATH`, which must be refused: the status and MLflow's error code.
+    pub async fn refused(&self, path: &str, body: &str) -> (u16, String) {
+        let (status, reply) = self.send("POST", &format!("/api/2.0/mlflow/{path}"), body).await;
+        assert!(reply["message"].is_string(), "{path} {body}: {status} {reply}");
+        (status.as_u16(), reply["error_code"].as_str().unwrap().to_owned())
+    }
+}

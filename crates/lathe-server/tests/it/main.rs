@@ -1,0 +1,4 @@
+//! The server in process, on a real database, with a set clock.
+
+mod app;
+mod experiments;
