@@ -1,2 +1,31 @@
-//! The binary.
-fn main() {}
+//! The `lathe` binary: one file per command, settings, and the wiring of all rooms. Nothing is decided here that a
+//! room could decide; what only a process knows (arguments, environment, terminal, clock) is known only here.
+
+mod background;
+mod cli;
+mod client;
+mod clock;
+mod commands;
+mod exit;
+mod git;
+mod jobs;
+mod process;
+mod project;
+mod python;
+mod registration;
+mod settings;
+mod terminal;
+mod tracking;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // Rust ignores SIGPIPE, so `lathe … | head` would panic in `println!`.
+    process::restore_sigpipe();
+    let cli = cli::Cli::parse();
+    terminal::start_logging(cli.verbose);
+    exit::report(commands::execute(cli))
+}

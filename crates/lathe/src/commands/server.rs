@@ -1,0 +1,172 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use super::Call;
+use crate::exit::{Outcome, hinted};
+use crate::project::ProjectFile;
+use crate::settings::Place;
+use crate::wiring::{self, PartOptions};
+use crate::{clock, jobs, process, terminal};
+
+/// Keep records, answer predictions, watch them, act on alerts: everything in one process.
+///
+/// In a project's folder it serves the project's own store and reads its `lathe.toml`. The options of `mlflow server`
+/// that scripts carry are taken too.
+///
+/// Examples:
+///   lathe server                                          http://127.0.0.1:5000 on .lathe/
+///   lathe server --port 0                                 on a free port, which is printed
+///   lathe server --backend-store-uri sqlite:///mlflow.db --artifacts-destination ./artifacts
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The address to listen on.
+    #[arg(long, env = "MLFLOW_HOST", default_value = "127.0.0.1")]
+    host: String,
+    /// The port; 0 takes a free one.
+    #[arg(short, long, env = "MLFLOW_PORT", default_value_t = 5000)]
+    port: u16,
+    /// The database: `sqlite:///PATH`; `.lathe/lathe.db` if absent.
+    #[arg(long, alias = "database", env = "MLFLOW_BACKEND_STORE_URI", value_name = "URI")]
+    backend_store_uri: Option<String>,
+    /// The folder for artifacts; `.lathe/artifacts` if absent.
+    #[arg(long, env = "MLFLOW_ARTIFACTS_DESTINATION", value_name = "FOLDER")]
+    artifacts_destination: Option<String>,
+    /// Where new experiments keep their artifacts; through this server if absent.
+    #[arg(long, env = "MLFLOW_DEFAULT_ARTIFACT_ROOT", value_name = "URI")]
+    default_artifact_root: Option<String>,
+    /// Host names that may be asked for beside loopback, comma separated; `*` allows all.
+    #[arg(long, env = "MLFLOW_SERVER_ALLOWED_HOSTS", value_delimiter = ',')]
+    allowed_hosts: Vec<String>,
+    /// Listen beyond loopback although nobody has to log in.
+    #[arg(long)]
+    no_auth_beyond_loopback: bool,
+}
+
+/// Serves until asked to stop.
+pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
+    let started = Instant::now();
+    let project = ProjectFile::find(&call.folder)?;
+    let root = project.as_ref().map_or(call.folder.as_path(), |project| &project.root);
+    let Place::Embedded { database, artifacts } = Place::embedded_in(root) else {
+        anyhow::bail!("a server keeps its own records");
+    };
+    let database = match &args.backend_store_uri {
+        Some(uri) => sqlite_path(uri)?,
+        None => database,
+    };
+    let artifacts = match &args.artifacts_destination {
+        Some(uri) => folder_path(uri)?,
+        None => artifacts,
+    };
+    let address = address_of(&args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| {
+            anyhow::Error::new(error).context(hinted(
+                format!("the address {address} cannot be used"),
+                "stop what listens there, or choose another `--port` (0 takes a free one)",
+            ))
+        })?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let options = PartOptions {
+            default_artifact_root: args.default_artifact_root.unwrap_or_else(|| "mlflow-artifacts:/".into()),
+            allowed_hosts: args.allowed_hosts,
+        };
+        let parts = wiring::open_parts(&database, &artifacts, options)?;
+        let state = parts.state;
+        if let Some(project) = &project {
+            let root = project.root.to_string_lossy().into_owned();
+            let name = project.spec.project.name.clone();
+            state.store.declare_project(&name, root, project.spec.clone(), clock::now()).await?;
+        }
+        let context =
+            jobs::Context { store: state.store.clone(), artifacts: state.artifacts.clone(), url: Some(url.clone()) };
+        let mut loops = tokio::task::JoinSet::new();
+        loops.spawn(state.deployments.clone().follow());
+        loops.spawn(lathe_automation::windows::watch(state.store.clone(), parts.samples, clock::now));
+        loops.spawn(lathe_automation::reconcile::run(state.store.clone(), clock::now));
+        loops.spawn(lathe_automation::jobs::work(state.store.clone(), jobs::handlers(&context), clock::now));
+
+        announce(call, &url, started)?;
+        let router = lathe_server::router(state);
+        let stop = async {
+            if let Err(error) = process::stop_requested().await {
+                tracing::error!(%error, "signals cannot be heard");
+            }
+        };
+        axum::serve(listener, router).with_graceful_shutdown(stop).await.context("the server stopped")?;
+        loops.shutdown().await;
+        Ok(Outcome::Done)
+    })
+}
+
+fn announce(call: &Call, url: &str, started: Instant) -> anyhow::Result<()> {
+    if call.json {
+        return terminal::print_json(&serde_json::json!({ "url": url, "ready_ms": started.elapsed().as_millis() }));
+    }
+    println!("lathe server is ready at {url} ({} ms)", started.elapsed().as_millis());
+    Ok(())
+}
+
+fn address_of(args: &Args) -> anyhow::Result<SocketAddr> {
+    use std::net::ToSocketAddrs;
+    let host = if args.host == "localhost" { "127.0.0.1" } else { args.host.as_str() };
+    let address = (host, args.port)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| hinted(format!("`{}` is no address of this machine", args.host), "try `--host 127.0.0.1`"))?;
+    if !address.ip().is_loopback() && !args.no_auth_beyond_loopback {
+        return Err(hinted(
+            format!("`{}` can be reached from other machines, and nobody has to log in", args.host),
+            "say `--no-auth-beyond-loopback` if that is meant, or listen on 127.0.0.1 behind a proxy",
+        ));
+    }
+    Ok(address)
+}
+
+/// `sqlite:///relative`, `sqlite:////absolute`, or a plain path.
+fn sqlite_path(uri: &str) -> anyhow::Result<PathBuf> {
+    let path = match uri.split_once("://") {
+        None => uri,
+        Some(("sqlite", rest)) => rest.strip_prefix('/').unwrap_or(rest),
+        Some((scheme, _)) => {
+            return Err(hinted(format!("databases of the kind `{scheme}` are not supported"), "use `sqlite:///PATH`"));
+        }
+    };
+    if path.is_empty() || path.starts_with(":memory:") {
+        return Err(hinted("records in memory would be lost", "name a file: `sqlite:///lathe.db`"));
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// A plain path or `file://PATH`.
+fn folder_path(uri: &str) -> anyhow::Result<PathBuf> {
+    match uri.split_once("://") {
+        None => Ok(PathBuf::from(uri.strip_prefix("file:").unwrap_or(uri))),
+        Some(("file", path)) => Ok(PathBuf::from(path)),
+        Some((scheme, _)) => Err(hinted(
+            format!("artifact stores of the kind `{scheme}` are not supported"),
+            "name a local folder, or let clients reach the store with `--default-artifact-root`",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_uri_reads_as_sqlalchemy_reads_it() {
+        assert_eq!(sqlite_path("sqlite:///a/b.db").unwrap(), PathBuf::from("a/b.db"));
+        assert_eq!(sqlite_path("sqlite:////a/b.db").unwrap(), PathBuf::from("/a/b.db"));
+        assert_eq!(sqlite_path("b.db").unwrap(), PathBuf::from("b.db"));
+        for uri in ["sqlite://", "sqlite:///:memory:", "mysql://x/y"] {
+            assert!(sqlite_path(uri).is_err(), "{uri}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `lathe.toml`: found upwards from the working folder, parsed, checked.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lathe_types::project::ProjectSpec;
+
+use crate::exit::hinted;
+
+/// The file's name.
+pub const FILE_NAME: &str = "lathe.toml";
+
+/// A project as its folder holds it.
+#[derive(Debug, Clone)]
+pub struct ProjectFile {
+    /// The folder of `lathe.toml`.
+    pub root: PathBuf,
+    /// What it says.
+    pub spec: ProjectSpec,
+}
+
+impl ProjectFile {
+    /// The project that holds `start`; an error if there is none.
+    pub fn discover(start: &Path) -> anyhow::Result<Self> {
+        Self::find(start)?.ok_or_else(|| {
+            hinted(
+                format!("no `{FILE_NAME}` in `{}` or any folder above it", start.display()),
+                "go to the project's folder, or make one with `lathe init`",
+            )
+        })
+    }
+
+    /// The project that holds `start`, if there is one.
+    pub fn find(start: &Path) -> anyhow::Result<Option<Self>> {
+        let Some(root) = start.ancestors().find(|folder| folder.join(FILE_NAME).is_file()) else {
+            return Ok(None);
+        };
+        let path = root.join(FILE_NAME);
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
+        let spec = parse(&text).map_err(|error| with_place(&path, error))?;
+        Ok(Some(Self { root: root.to_owned(), spec }))
+    }
+}
+
+fn with_place(path: &Path, error: ProjectError) -> anyhow::Error {
+    let message = format!("`{}` is not valid: {error}", path.display());
+    match error.hint() {
+        Some(hint) => hinted(message, hint),
+        None => anyhow::Error::msg(message),
+    }
+}
+
+/// Why a `lathe.toml` is not valid.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// Not TOML, an unknown key, or a value of the wrong type.
+    #[error("{0}")]
+    Form(toml::de::Error),
+    /// A section names another section that is not there.
+    #[error("`[{section}]` names the {noun} `{name}`, which is not declared")]
+    Dangling {
+        /// Where it is named.
+        section: String,
+        /// What is named.
+        noun: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A value that no type can refuse.
+    #[error("`[{section}]` `{key}` {problem}")]
+    Value {
+        /// Where.
+        section: String,
+        /// Which.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl ProjectError {
+    /// What to write instead, if that can be guessed.
+    fn hint(&self) -> Option<String> {
+        let Self::Form(error) = self else { return None };
+        let (unknown, expected) = unknown_field(error.message())?;
+        let nearest = expected.iter().max_by(|a, b| {
+            strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
+        })?;
+        (0.75 < strsim::jaro_winkler(unknown, nearest)).then(|| format!("did you mean `{nearest}`?"))
+    }
+}
+
+/// Takes serde's "unknown field `x`, expected one of `a`, `b`" apart.
+fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown field ").or_else(|| message.strip_prefix("unknown variant "))?;
+    let mut quoted = rest.split('`').skip(1).step_by(2);
+    Some((quoted.next()?, quoted.collect()))
+}
+
+/// Parses and checks the text of a `lathe.toml`.
+pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
+    let spec: ProjectSpec = toml::from_str(text).map_err(ProjectError::Form)?;
+    let declared = |section: String, noun, known: bool, name: &str| {
+        if known { Ok(()) } else { Err(ProjectError::Dangling { section, noun, name: name.to_owned() }) }
+    };
+    for (name, deployment) in &spec.deployment {
+        if deployment.model_alias().is_none() {
+            return Err(ProjectError::Value {
+                section: format!("deployment.{name}"),
+                key: "model",
+                problem: format!("is `{}`; write `models:/NAME@ALIAS`", deployment.model),
+            });
+        }
+    }
+    for name in spec.gate.keys() {
+        declared(format!("gate.{name}"), "model", spec.model.contains_key(name), name)?;
+    }
+    for (name, monitor) in &spec.monitor {
+        let section = format!("monitor.{name}");
+        declared(section.clone(), "deployment", spec.deployment.contains_key(name), name)?;
+        if monitor.window.0 <= 0 {
+            return Err(ProjectError::Value { section, key: "window", problem: "must be longer than 0".into() });
+        }
+    }
+    for (name, trigger) in &spec.trigger {
+        let then = &trigger.then;
+        declared(format!("trigger.{name}"), "gate", spec.gate.contains_key(&then.gate), &then.gate)?;
+        let known = spec.deployment.contains_key(&then.deploy);
+        declared(format!("trigger.{name}"), "deployment", known, &then.deploy)?;
+    }
+    Ok(spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_key_is_named_with_its_place_and_the_likely_one() {
+        let error = parse("[project]\nname = 'x'\n[monitor.m]\nwindwo = '1h'\n").unwrap_err();
+        assert!(error.to_string().contains("windwo") && error.to_string().contains("line 4"), "{error}");
+        assert_eq!(error.hint().unwrap(), "did you mean `window`?");
+    }
+
+    #[test]
+    fn a_section_cannot_name_what_is_not_declared() {
+        let error = parse("[project]\nname = 'x'\n[gate.m]\nrules.a = 'true'\n").unwrap_err();
+        assert_eq!(error.to_string(), "`[gate.m]` names the model `m`, which is not declared");
+    }
+
+    #[test]
+    fn a_rollout_step_says_what_it_should_look_like() {
+        let text = "[project]\nname = 'x'\n[deployment.d]\nmodel = 'models:/m@champion'\nrollout = [{ canary = 101 }]\n";
+        assert!(parse(text).unwrap_err().to_string().contains("from 1 to 100"));
+        let text = text.replace("101 ", "5, shadow = '1m' ");
+        assert!(parse(&text).unwrap_err().to_string().contains("a rollout step is"));
+    }
+}

@@ -1,0 +1,122 @@
+//! The run that a command keeps in the tracking server: the same calls as the Python client makes.
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use crate::client::{Client, Refused, segment};
+
+/// A run that stages log to.
+#[derive(Debug, Clone)]
+pub struct TrackedRun {
+    /// Its experiment.
+    pub experiment_id: String,
+    /// Its id.
+    pub run_id: String,
+    /// Where its artifacts go, `mlflow-artifacts:/…`.
+    pub artifact_uri: String,
+}
+
+/// Starts a run in the experiment of this name, which is made if it is not there.
+pub fn start_run(
+    client: &Client,
+    experiment: &str,
+    start_ms: i64,
+    tags: &[(&str, String)],
+) -> anyhow::Result<TrackedRun> {
+    let experiment_id = experiment_id(client, experiment)?;
+    let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
+    let body = json!({ "experiment_id": experiment_id, "start_time": start_ms, "tags": tags });
+    let answer: Value = client.post("/api/2.0/mlflow/runs/create", &body)?;
+    let info = &answer["run"]["info"];
+    Ok(TrackedRun {
+        experiment_id,
+        run_id: text(info, "run_id")?,
+        artifact_uri: text(info, "artifact_uri")?,
+    })
+}
+
+fn experiment_id(client: &Client, name: &str) -> anyhow::Result<String> {
+    let path = format!("/api/2.0/mlflow/experiments/get-by-name?experiment_name={}", segment(name));
+    if let Some(found) = client.find::<Value>(&path)? {
+        return text(&found["experiment"], "experiment_id");
+    }
+    let made: Result<Value, _> = client.post("/api/2.0/mlflow/experiments/create", &json!({ "name": name }));
+    match made {
+        Ok(made) => text(&made, "experiment_id"),
+        // Somebody else made it in between.
+        Err(error) if error.is::<Refused>() => {
+            text(&client.get::<Value>(&path).map_err(|_| error)?["experiment"], "experiment_id")
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends the run as `FINISHED`, `FAILED` or `KILLED`.
+pub fn end_run(client: &Client, run: &TrackedRun, status: &str, end_ms: i64) -> anyhow::Result<()> {
+    let body = json!({ "run_id": run.run_id, "status": status, "end_time": end_ms });
+    client.post::<Value>("/api/2.0/mlflow/runs/update", &body).map(drop)
+}
+
+/// Sets one tag of the run.
+pub fn set_tag(client: &Client, run: &TrackedRun, key: &str, value: &str) -> anyhow::Result<()> {
+    let body = json!({ "run_id": run.run_id, "key": key, "value": value });
+    client.post::<Value>("/api/2.0/mlflow/runs/set-tag", &body).map(drop)
+}
+
+/// Uploads every file under `folder` as the run's artifacts `name/…`.
+pub fn log_folder(
+    client: &Client,
+    run: &TrackedRun,
+    folder: &std::path::Path,
+    name: &str,
+) -> anyhow::Result<()> {
+    let Some(root) = run.artifact_uri.strip_prefix("mlflow-artifacts:/") else {
+        bail!("artifacts of run `{}` are kept at `{}`, which only clients reach", run.run_id, run.artifact_uri);
+    };
+    for relative in files_under(folder)? {
+        let path: Vec<String> = relative.split('/').map(segment).collect();
+        let bytes = std::fs::read(folder.join(&relative))
+            .with_context(|| format!("failed to read `{}`", folder.join(&relative).display()))?;
+        client.put_bytes(
+            &format!(
+                "/api/2.0/mlflow-artifacts/artifacts/{}/{}/{}",
+                root.trim_start_matches('/'),
+                segment(name),
+                path.join("/")
+            ),
+            bytes,
+        )?;
+    }
+    Ok(())
+}
+
+/// The files under a folder, relative, `/` separated, sorted.
+fn files_under(folder: &std::path::Path) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut open = vec![String::new()];
+    while let Some(relative) = open.pop() {
+        let here = folder.join(&relative);
+        let entries = std::fs::read_dir(&here).with_context(|| format!("failed to list `{}`", here.display()))?;
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                bail!("the name of `{}` is not UTF-8; an artifact's must be", entry.path().display());
+            };
+            let child = if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") };
+            if entry.file_type()?.is_dir() {
+                open.push(child);
+            } else {
+                found.push(child);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A text field of an answer.
+pub fn text(value: &Value, key: &str) -> anyhow::Result<String> {
+    let found = value.get(key).and_then(Value::as_str);
+    found.map(str::to_owned).with_context(|| format!("the server's answer has no `{key}`"))
+}

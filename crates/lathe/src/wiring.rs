@@ -1,0 +1,119 @@
+//! How the rooms are joined into a process: the store below, the HTTP faces above, the loop beside them, one bounded
+//! channel of samples from serving to monitoring.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use lathe_blob::Artifacts;
+use lathe_server::inference::Deployments;
+use lathe_server::{AppState, Options};
+use lathe_store::{Location, Store};
+use lathe_types::samples::Sample;
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::exit::hinted;
+use crate::jobs::{self, Context as JobContext};
+
+/// Samples on their way from answers to windows; more than this and samples are dropped, and counted.
+const SAMPLES_MAX: usize = 65_536;
+
+/// The parts of a process that keeps records.
+pub struct Parts {
+    /// What handlers see.
+    pub state: AppState,
+    /// What the watcher reads.
+    pub samples: mpsc::Receiver<Sample>,
+}
+
+/// What the command line may say about the server's parts.
+#[derive(Debug, Clone)]
+pub struct PartOptions {
+    /// Where new experiments keep their artifacts.
+    pub default_artifact_root: String,
+    /// Host names beside loopback.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl Default for PartOptions {
+    fn default() -> Self {
+        Self { default_artifact_root: "mlflow-artifacts:/".into(), allowed_hosts: Vec::new() }
+    }
+}
+
+/// Opens the records and joins the parts over them.
+pub fn open_parts(database: &Path, artifacts: &Path, options: PartOptions) -> anyhow::Result<Parts> {
+    for folder in [database.parent(), Some(artifacts)].into_iter().flatten() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("failed to create `{}`", folder.display()))?;
+    }
+    let store = Store::open(&Location::Sqlite(database.to_owned())).map_err(|error| {
+        anyhow::Error::new(error)
+            .context(hinted("the records cannot be opened", "`lathe doctor` says what is wrong"))
+    })?;
+    let artifacts = Artifacts::local(artifacts);
+    let (sender, samples) = mpsc::channel(SAMPLES_MAX);
+    let deployments = Deployments::new(store.clone(), artifacts.clone(), sender, clock::now);
+    let options = Options {
+        lathe_version: env!("CARGO_PKG_VERSION"),
+        now: clock::now,
+        default_artifact_root: options.default_artifact_root,
+        allowed_hosts: options.allowed_hosts,
+    };
+    Ok(Parts { state: AppState { store, artifacts, deployments, options: Arc::new(options) }, samples })
+}
+
+/// The repository's own store, used in this process.
+pub struct Embedded {
+    /// Runs what is asynchronous.
+    pub runtime: tokio::runtime::Runtime,
+    /// Every face of the server, without a socket.
+    pub router: axum::Router,
+    state: AppState,
+}
+
+impl Embedded {
+    /// Opens the store, and makes it if it is not there.
+    pub fn open(database: &Path, artifacts: &Path) -> anyhow::Result<Self> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let parts = {
+            let _inside = runtime.enter();
+            open_parts(database, artifacts, PartOptions::default())?
+        };
+        let router = lathe_server::router(parts.state.clone());
+        Ok(Self { runtime, router, state: parts.state })
+    }
+
+    /// Answers the same API on a loopback port, for the Python client in the stages; returns its URL.
+    pub fn listen(&self) -> anyhow::Result<String> {
+        let listener = self.runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
+        let address = listener.local_addr()?;
+        let router = self.router.clone();
+        self.runtime.spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "the embedded tracking endpoint stopped");
+            }
+        });
+        Ok(format!("http://{address}"))
+    }
+
+    /// Works on jobs until the guard is dropped.
+    pub fn work_on_jobs(&self) -> Working {
+        let context = JobContext { store: self.state.store.clone(), artifacts: self.state.artifacts.clone(), url: None };
+        let store = self.state.store.clone();
+        let handlers = jobs::handlers(&context);
+        let task = self.runtime.spawn(lathe_automation::jobs::work(store, handlers, clock::now));
+        Working(task)
+    }
+}
+
+/// A worker that stops when this is dropped.
+pub struct Working(tokio::task::JoinHandle<()>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
