@@ -2,12 +2,31 @@
 //! SQL. It keeps no bytes of artifacts (`lathe-blob`) and decides nothing (`lathe-automation`): it stores what it is
 //! given, whole or not at all, and says so only once it is on disk.
 
+mod alerts;
 mod db;
+mod deployments;
 mod error;
+mod executions;
 mod experiments;
+mod firings;
+mod jobs;
+mod json;
+mod lineage;
 mod migrations;
+mod projects;
+mod rollouts;
+mod samples;
+mod verdicts;
+mod version_facts;
+mod windows;
 
 pub mod events;
+pub mod models;
 
 pub use db::{Location, Row, Store, Tx, Value};
 pub use error::{Error, Result};
+pub use firings::Firing;
+pub use jobs::Enqueued;
+pub use lineage::LineageId;
+pub use projects::Project;
+pub use samples::LabelCounts;

@@ -6,6 +6,8 @@ use crate::{Error, Result};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_events.sql"),
     include_str!("../migrations/0002_tracking.sql"),
+    include_str!("../migrations/0003_registry.sql"),
+    include_str!("../migrations/0004_loop.sql"),
 ];
 
 /// Brings the schema up to date, in the caller's transaction; refuses one from the future.

@@ -14,6 +14,8 @@ pub mod executions;
 pub mod experiments;
 pub mod gates;
 pub mod jobs;
+pub mod lineage;
+pub mod models;
 pub mod project;
 pub mod samples;
 pub mod tags;
