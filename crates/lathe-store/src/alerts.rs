@@ -28,7 +28,10 @@ impl Store {
     pub async fn acknowledge_alert(&self, id: i64, now: Millis) -> Result<Alert> {
         self.write(move |tx| {
             let found = tx.query_opt("SELECT id, body FROM alerts WHERE id = ?1", &[id.into()], alert)?;
-            let mut found = found.ok_or_else(|| Error::NotFound { noun: "alert", id: id.to_string() })?;
+            let mut found = found.ok_or_else(|| Error::NotFound {
+                noun: "alert",
+                id: id.to_string(),
+            })?;
             if found.state == AlertState::Open {
                 found.state = AlertState::Acknowledged;
                 store(tx, &found)?;
@@ -40,7 +43,12 @@ impl Store {
     }
 
     /// Resolves the unresolved alerts of a deployment, of one kind or of all; returns how many there were.
-    pub async fn resolve_alerts(&self, deployment: &str, kind: Option<AlertKind>, now: Millis) -> Result<usize> {
+    pub async fn resolve_alerts(
+        &self,
+        deployment: &str,
+        kind: Option<AlertKind>,
+        now: Millis,
+    ) -> Result<usize> {
         let deployment = deployment.to_owned();
         self.write(move |tx| resolve(tx, &deployment, kind, now)).await
     }
@@ -79,7 +87,10 @@ pub(crate) fn resolve(tx: &Tx<'_>, deployment: &str, kind: Option<AlertKind>, no
         alert,
     )?;
     let mut resolved = 0;
-    for mut alert in unresolved.into_iter().filter(|alert| kind.is_none_or(|kind| kind == alert.kind)) {
+    for mut alert in unresolved
+        .into_iter()
+        .filter(|alert| kind.is_none_or(|kind| kind == alert.kind))
+    {
         alert.state = AlertState::Resolved;
         alert.resolved_at = Some(now);
         store(tx, &alert)?;

@@ -13,7 +13,9 @@ impl Store {
     /// Every deployment, by name.
     pub async fn list_deployments(&self) -> Result<Vec<Deployment>> {
         self.read(|tx| {
-            let names = tx.query("SELECT name FROM deployments ORDER BY name", &[], |row| row.get::<String>(0))?;
+            let names = tx.query("SELECT name FROM deployments ORDER BY name", &[], |row| {
+                row.get::<String>(0)
+            })?;
             names.iter().map(|name| get(tx, name)).collect()
         })
         .await
@@ -47,11 +49,17 @@ impl Store {
 
     /// Adds counters to what is known of each target.
     pub async fn add_target_stats(&self, stats: Vec<TargetStats>) -> Result<()> {
-        self.write(move |tx| stats.iter().try_for_each(|target| add_stats(tx, target))).await
+        self.write(move |tx| stats.iter().try_for_each(|target| add_stats(tx, target)))
+            .await
     }
 
     /// The counters of one step of a rollout; rollout 0, step 0 holds those outside of any.
-    pub async fn target_stats(&self, deployment: &str, rollout: i64, step: usize) -> Result<Vec<TargetStats>> {
+    pub async fn target_stats(
+        &self,
+        deployment: &str,
+        rollout: i64,
+        step: usize,
+    ) -> Result<Vec<TargetStats>> {
         let deployment = deployment.to_owned();
         self.read(move |tx| {
             tx.query(
@@ -77,12 +85,19 @@ pub(crate) fn declare(
     let before = tx.query_opt(
         "SELECT project, spec FROM deployments WHERE name = ?1",
         &[name.into()],
-        |row| Ok((row.get::<String>(0)?, json::column::<DeploymentSpec>(row, 1, "deployment")?)),
+        |row| {
+            Ok((
+                row.get::<String>(0)?,
+                json::column::<DeploymentSpec>(row, 1, "deployment")?,
+            ))
+        },
     )?;
     match before {
         Some((owner, _)) if owner != project => {
             return Err(Error::Conflict {
-                message: format!("the deployment `{name}` belongs to the project `{owner}`; choose another name"),
+                message: format!(
+                    "the deployment `{name}` belongs to the project `{owner}`; choose another name"
+                ),
             });
         }
         Some((_, stored)) if stored == *spec => return Ok(()),
@@ -95,12 +110,22 @@ pub(crate) fn declare(
         &[name.into(), project.into(), json::text(spec), now.0.into()],
     )?;
     let summary = format!("deployment `{name}` declared: {}", spec.model);
-    events::append(tx, now, "deployment.declared", &format!("deployment/{name}"), &summary, &json!({}))
+    events::append(
+        tx,
+        now,
+        "deployment.declared",
+        &format!("deployment/{name}"),
+        &summary,
+        &json!({}),
+    )
 }
 
 pub(crate) fn get(tx: &Tx<'_>, name: &str) -> Result<Deployment> {
     let found = tx.query_opt(&format!("{COLUMNS} WHERE name = ?1"), &[name.into()], deployment)?;
-    let mut deployment = found.ok_or_else(|| Error::NotFound { noun: "deployment", id: name.to_owned() })?;
+    let mut deployment = found.ok_or_else(|| Error::NotFound {
+        noun: "deployment",
+        id: name.to_owned(),
+    })?;
     deployment.rollout = rollouts::find_running(tx, name)?;
     Ok(deployment)
 }
@@ -128,7 +153,14 @@ pub(crate) fn set_stable(tx: &Tx<'_>, name: &str, version: u32, now: Millis) -> 
         None => format!("`{name}` is answered by version {version}"),
     };
     let data = json!({ "version": version, "previous": before.stable });
-    events::append(tx, now, "deployment.swapped", &format!("deployment/{name}"), &summary, &data)
+    events::append(
+        tx,
+        now,
+        "deployment.swapped",
+        &format!("deployment/{name}"),
+        &summary,
+        &data,
+    )
 }
 
 fn return_to_previous(tx: &Tx<'_>, deployment: &Deployment, reason: &str, now: Millis) -> Result<()> {
@@ -144,7 +176,14 @@ fn return_to_previous(tx: &Tx<'_>, deployment: &Deployment, reason: &str, now: M
     set_stable(tx, name, previous, now)?;
     let summary = format!("`{name}` rolled back to version {previous}: {reason}");
     let data = json!({ "version": previous, "reason": reason });
-    events::append(tx, now, "rollout.rolled_back", &format!("deployment/{name}"), &summary, &data)
+    events::append(
+        tx,
+        now,
+        "rollout.rolled_back",
+        &format!("deployment/{name}"),
+        &summary,
+        &data,
+    )
 }
 
 fn deployment(row: &Row<'_>) -> Result<Deployment> {

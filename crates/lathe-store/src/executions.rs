@@ -23,9 +23,11 @@ impl Store {
     pub async fn find_execution(&self, run_id: &RunId) -> Result<Option<Execution>> {
         let run_id = run_id.clone();
         self.read(move |tx| {
-            tx.query_opt("SELECT body FROM executions WHERE run_id = ?1", &[run_id.as_str().into()], |row| {
-                json::column(row, 0, "execution")
-            })
+            tx.query_opt(
+                "SELECT body FROM executions WHERE run_id = ?1",
+                &[run_id.as_str().into()],
+                |row| json::column(row, 0, "execution"),
+            )
         })
         .await
     }

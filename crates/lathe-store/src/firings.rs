@@ -54,10 +54,21 @@ impl Store {
             if fresh == 0 {
                 return Ok(false);
             }
-            let kind = if firing.job.is_some() { "trigger.fired" } else { "trigger.suppressed" };
+            let kind = if firing.job.is_some() {
+                "trigger.fired"
+            } else {
+                "trigger.suppressed"
+            };
             let summary = format!("trigger `{}`: {}", firing.trigger, firing.reason);
             let data = json!({ "project": firing.project, "alert": firing.alert_id });
-            events::append(tx, now, kind, &format!("trigger/{}", firing.trigger), &summary, &data)?;
+            events::append(
+                tx,
+                now,
+                kind,
+                &format!("trigger/{}", firing.trigger),
+                &summary,
+                &data,
+            )?;
             if let Some(job) = &firing.job {
                 jobs::enqueue(tx, job, now)?;
             }

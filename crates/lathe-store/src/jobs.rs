@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 
 use crate::{Error, Result, Row, Store, Tx, events, json};
 
-const COLUMNS: &str = "SELECT id, kind, key, payload, state, attempts, attempts_max, run_at, lease_until, result,
+const COLUMNS: &str =
+    "SELECT id, kind, key, payload, state, attempts, attempts_max, run_at, lease_until, result,
                               error, cause, created_at, updated_at
                        FROM jobs";
 
@@ -27,7 +28,13 @@ impl Store {
     }
 
     /// Gives the oldest job that is due to `worker`, until `lease` has passed. A job whose lease ran out is due again.
-    pub async fn claim_job(&self, kinds: &[&str], worker: &str, lease: Span, now: Millis) -> Result<Option<Job>> {
+    pub async fn claim_job(
+        &self,
+        kinds: &[&str],
+        worker: &str,
+        lease: Span,
+        now: Millis,
+    ) -> Result<Option<Job>> {
         let kinds = serde_json::to_string(kinds).unwrap_or_default();
         let worker = worker.to_owned();
         self.write(move |tx| claim(tx, &kinds, &worker, lease, now)).await
@@ -47,7 +54,13 @@ impl Store {
     }
 
     /// Ends a job with its result and queues what follows, in one transaction.
-    pub async fn finish_job(&self, id: i64, result: Json, follow_ups: Vec<NewJob>, now: Millis) -> Result<()> {
+    pub async fn finish_job(
+        &self,
+        id: i64,
+        result: Json,
+        follow_ups: Vec<NewJob>,
+        now: Millis,
+    ) -> Result<()> {
         self.write(move |tx| {
             let job = set_state(tx, id, JobState::Done, Some(&result), None, now)?;
             for new in &follow_ups {
@@ -59,14 +72,33 @@ impl Store {
     }
 
     /// Notes a failed attempt; the job is due again at `retry_at`, or failed for good without it.
-    pub async fn fail_job(&self, id: i64, error: String, retry_at: Option<Millis>, now: Millis) -> Result<()> {
+    pub async fn fail_job(
+        &self,
+        id: i64,
+        error: String,
+        retry_at: Option<Millis>,
+        now: Millis,
+    ) -> Result<()> {
         self.write(move |tx| {
-            let state = if retry_at.is_some() { JobState::Queued } else { JobState::Failed };
+            let state = if retry_at.is_some() {
+                JobState::Queued
+            } else {
+                JobState::Failed
+            };
             let job = set_state(tx, id, state, None, Some(&error), now)?;
             match retry_at {
                 Some(at) => {
-                    tx.execute("UPDATE jobs SET run_at = ?2 WHERE id = ?1", &[id.into(), at.0.into()])?;
-                    tell(tx, &job, "job.failed", &format!("attempt {} failed: {error}", job.attempts), now)
+                    tx.execute(
+                        "UPDATE jobs SET run_at = ?2 WHERE id = ?1",
+                        &[id.into(), at.0.into()],
+                    )?;
+                    tell(
+                        tx,
+                        &job,
+                        "job.failed",
+                        &format!("attempt {} failed: {error}", job.attempts),
+                        now,
+                    )
                 }
                 None => tell(tx, &job, "job.failed", &format!("failed: {error}"), now),
             }
@@ -82,7 +114,11 @@ impl Store {
     /// The newest jobs, newest first.
     pub async fn list_jobs(&self, limit: usize) -> Result<Vec<Job>> {
         self.read(move |tx| {
-            tx.query(&format!("{COLUMNS} ORDER BY id DESC LIMIT ?1"), &[(limit as i64).into()], job)
+            tx.query(
+                &format!("{COLUMNS} ORDER BY id DESC LIMIT ?1"),
+                &[(limit as i64).into()],
+                job,
+            )
         })
         .await
     }
@@ -105,9 +141,20 @@ pub(crate) fn enqueue(tx: &Tx<'_>, new: &NewJob, now: Millis) -> Result<Enqueued
             (&new.cause).into(),
         ],
     )?;
-    let queued = tx.query_opt(&unfinished, &[(&new.key).into()], job)?.ok_or(Error::Closed)?;
-    tell(tx, &queued, "job.queued", &format!("queued by {}", queued.cause), now)?;
-    Ok(Enqueued { job: queued, already: false })
+    let queued = tx
+        .query_opt(&unfinished, &[(&new.key).into()], job)?
+        .ok_or(Error::Closed)?;
+    tell(
+        tx,
+        &queued,
+        "job.queued",
+        &format!("queued by {}", queued.cause),
+        now,
+    )?;
+    Ok(Enqueued {
+        job: queued,
+        already: false,
+    })
 }
 
 fn claim(tx: &Tx<'_>, kinds: &str, worker: &str, lease: Span, now: Millis) -> Result<Option<Job>> {
@@ -117,10 +164,19 @@ fn claim(tx: &Tx<'_>, kinds: &str, worker: &str, lease: Span, now: Millis) -> Re
     );
     let kinds: Vec<String> = json::parse(kinds, "list of job kinds")?;
     let due = tx.query(&due, &[now.0.into()], job)?;
-    let Some(found) = due.into_iter().find(|job| kinds.contains(&job.kind)) else { return Ok(None) };
+    let Some(found) = due.into_iter().find(|job| kinds.contains(&job.kind)) else {
+        return Ok(None);
+    };
     if found.attempts_max <= found.attempts {
         // Every attempt ended with its worker gone.
-        let job = set_state(tx, found.id, JobState::Failed, None, Some("the worker disappeared"), now)?;
+        let job = set_state(
+            tx,
+            found.id,
+            JobState::Failed,
+            None,
+            Some("the worker disappeared"),
+            now,
+        )?;
         tell(tx, &job, "job.failed", "failed: the worker disappeared", now)?;
         return Ok(None);
     }
@@ -158,7 +214,10 @@ fn set_state(
 
 fn get(tx: &Tx<'_>, id: i64) -> Result<Job> {
     let found = tx.query_opt(&format!("{COLUMNS} WHERE id = ?1"), &[id.into()], job)?;
-    found.ok_or_else(|| Error::NotFound { noun: "job", id: id.to_string() })
+    found.ok_or_else(|| Error::NotFound {
+        noun: "job",
+        id: id.to_string(),
+    })
 }
 
 fn tell(tx: &Tx<'_>, job: &Job, kind: &str, what: &str, now: Millis) -> Result<()> {

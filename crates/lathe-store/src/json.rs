@@ -22,7 +22,9 @@ pub(crate) fn column_opt<T: DeserializeOwned>(
     index: usize,
     noun: &'static str,
 ) -> Result<Option<T>> {
-    row.get::<Option<String>>(index)?.map(|text| parse(&text, noun)).transpose()
+    row.get::<Option<String>>(index)?
+        .map(|text| parse(&text, noun))
+        .transpose()
 }
 
 /// The record in a text.

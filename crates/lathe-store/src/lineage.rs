@@ -42,13 +42,21 @@ impl LineageId {
         };
         if let Some(rest) = text.strip_prefix("models:/") {
             if let Some((model, alias)) = rest.split_once('@') {
-                return Ok(Self::Alias { model: model.to_owned(), alias: alias.to_owned() });
+                return Ok(Self::Alias {
+                    model: model.to_owned(),
+                    alias: alias.to_owned(),
+                });
             }
             let (model, version) = rest.rsplit_once('/').ok_or_else(invalid)?;
             let version = version.parse().map_err(|_| invalid())?;
-            return Ok(Self::Version { model: model.to_owned(), version });
+            return Ok(Self::Version {
+                model: model.to_owned(),
+                version,
+            });
         }
-        PredictionId::parse(text).map(Self::Prediction).map_err(|_| invalid())
+        PredictionId::parse(text)
+            .map(Self::Prediction)
+            .map_err(|_| invalid())
     }
 }
 
@@ -56,15 +64,20 @@ impl Store {
     /// The way back from `id` to deployment, version, run, stages, data, environment and commit.
     pub async fn lineage(&self, id: LineageId) -> Result<LineageGraph> {
         self.read(move |tx| {
-            let mut walk = Walk { tx, graph: LineageGraph::default() };
+            let mut walk = Walk {
+                tx,
+                graph: LineageGraph::default(),
+            };
             match &id {
                 LineageId::Prediction(prediction) => walk.prediction_or_run(prediction)?,
                 LineageId::Run(run) => walk.run(None, run.as_str())?,
                 LineageId::Version { model, version } => walk.version(None, model, *version)?,
                 LineageId::Alias { model, alias } => {
                     let version = models::find_alias(tx, model, alias)?;
-                    let version = version
-                        .ok_or_else(|| Error::NotFound { noun: "model alias", id: format!("{model}@{alias}") })?;
+                    let version = version.ok_or_else(|| Error::NotFound {
+                        noun: "model alias",
+                        id: format!("{model}@{alias}"),
+                    })?;
                     walk.version(None, model, version)?;
                 }
             }
@@ -81,10 +94,22 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Adds a node, unless it is there, and its edge. Returns its id.
-    fn add(&mut self, from: Option<(&str, &str)>, kind: &str, key: &str, title: String, details: Json) -> String {
+    fn add(
+        &mut self,
+        from: Option<(&str, &str)>,
+        kind: &str,
+        key: &str,
+        title: String,
+        details: Json,
+    ) -> String {
         let id = format!("{kind}/{key}");
         if !self.graph.nodes.iter().any(|node| node.id == id) {
-            self.graph.nodes.push(LineageNode { kind: kind.to_owned(), id: id.clone(), title, details });
+            self.graph.nodes.push(LineageNode {
+                kind: kind.to_owned(),
+                id: id.clone(),
+                title,
+                details,
+            });
         }
         if let Some((from, relation)) = from {
             self.graph.edges.push(LineageEdge {
@@ -106,7 +131,10 @@ impl Walk<'_> {
         let Some((sample, label)) = found else {
             return match RunId::parse(id.as_str()) {
                 Ok(run) => self.run(None, run.as_str()),
-                Err(_) => Err(Error::NotFound { noun: "prediction", id: id.to_string() }),
+                Err(_) => Err(Error::NotFound {
+                    noun: "prediction",
+                    id: id.to_string(),
+                }),
             };
         };
         let details = json!({
@@ -126,11 +154,18 @@ impl Walk<'_> {
 
     fn version(&mut self, from: Option<(&str, &str)>, model: &str, version: u32) -> Result<()> {
         let key = format!("{model}/{version}");
-        let record = models::find_version(self.tx, model, version)?
-            .ok_or_else(|| Error::NotFound { noun: "model version", id: key.clone() })?;
-        let details =
-            json!({ "source": record.source, "aliases": record.aliases, "registered": record.created_at.to_string() });
-        let node = self.add(from, "model version", &key, format!("{model} version {version}"), details);
+        let record = models::find_version(self.tx, model, version)?.ok_or_else(|| Error::NotFound {
+            noun: "model version",
+            id: key.clone(),
+        })?;
+        let details = json!({ "source": record.source, "aliases": record.aliases, "registered": record.created_at.to_string() });
+        let node = self.add(
+            from,
+            "model version",
+            &key,
+            format!("{model} version {version}"),
+            details,
+        );
         match &record.run_id {
             Some(run) => self.run(Some((&node, "made by")), run),
             None => Ok(()),
@@ -143,17 +178,27 @@ impl Walk<'_> {
              JOIN experiments ON experiments.experiment_id = runs.experiment_id WHERE runs.run_id = ?1",
             &[run_id.into()],
             |row| {
-                Ok((row.get::<String>(0)?, row.get::<String>(1)?, row.get::<i64>(2)?, row.get::<String>(3)?))
+                Ok((
+                    row.get::<String>(0)?,
+                    row.get::<String>(1)?,
+                    row.get::<i64>(2)?,
+                    row.get::<String>(3)?,
+                ))
             },
         )?;
-        let (name, status, started, experiment) =
-            found.ok_or_else(|| Error::NotFound { noun: "prediction or run", id: run_id.to_owned() })?;
-        let started = lathe_types::Millis(started).to_string();
-        let details = json!({ "run_id": run_id, "experiment": experiment, "status": status, "started": started });
-        let run = self.add(from, "run", run_id, name, details);
-        let execution = self.tx.query_opt("SELECT body FROM executions WHERE run_id = ?1", &[run_id.into()], |row| {
-            json_text::column::<Execution>(row, 0, "execution")
+        let (name, status, started, experiment) = found.ok_or_else(|| Error::NotFound {
+            noun: "prediction or run",
+            id: run_id.to_owned(),
         })?;
+        let started = lathe_types::Millis(started).to_string();
+        let details =
+            json!({ "run_id": run_id, "experiment": experiment, "status": status, "started": started });
+        let run = self.add(from, "run", run_id, name, details);
+        let execution = self.tx.query_opt(
+            "SELECT body FROM executions WHERE run_id = ?1",
+            &[run_id.into()],
+            |row| json_text::column::<Execution>(row, 0, "execution"),
+        )?;
         if let Some(execution) = execution {
             self.execution(&run, &execution);
         }
@@ -182,10 +227,20 @@ impl Walk<'_> {
         let short: String = environment.digest.chars().take(12).collect();
         let details = serde_json::to_value(environment).unwrap_or_default();
         let title = format!("{} {short}", environment.manager);
-        self.add(Some((run, "ran in")), "environment", &environment.digest, title, details);
+        self.add(
+            Some((run, "ran in")),
+            "environment",
+            &environment.digest,
+            title,
+            details,
+        );
         if let Some(commit) = &execution.commit {
             let short: String = commit.chars().take(12).collect();
-            let title = if execution.dirty { format!("{short} with changes") } else { short };
+            let title = if execution.dirty {
+                format!("{short} with changes")
+            } else {
+                short
+            };
             let details = json!({ "commit": commit, "dirty": execution.dirty, "project": execution.project });
             self.add(Some((run, "at")), "commit", commit, title, details);
         }

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::{Error, Result, Row, Store, Tx, Value, events};
 
-const VERSION_COLUMNS: &str = "SELECT name, version, created_at, updated_at, user_id, stage, description, source,
+const VERSION_COLUMNS: &str =
+    "SELECT name, version, created_at, updated_at, user_id, stage, description, source,
                                       run_id, run_link, model_id
                                FROM model_versions";
 
@@ -23,7 +24,10 @@ impl Store {
         self.write(move |tx| {
             let name = name.as_str();
             if find_model(tx, name)?.is_some() {
-                return Err(Error::AlreadyExists { noun: "registered model", id: name.to_owned() });
+                return Err(Error::AlreadyExists {
+                    noun: "registered model",
+                    id: name.to_owned(),
+                });
             }
             tx.execute(
                 "INSERT INTO registered_models (name, description, created_at, updated_at, versions)
@@ -47,21 +51,30 @@ impl Store {
     /// Every model, by name.
     pub async fn list_registered_models(&self) -> Result<Vec<RegisteredModel>> {
         self.read(|tx| {
-            let names =
-                tx.query("SELECT name FROM registered_models ORDER BY name", &[], |row| row.get::<String>(0))?;
+            let names = tx.query("SELECT name FROM registered_models ORDER BY name", &[], |row| {
+                row.get::<String>(0)
+            })?;
             names.iter().map(|name| get_model(tx, name)).collect()
         })
         .await
     }
 
     /// Gives a model another name; its versions, tags and aliases follow.
-    pub async fn rename_registered_model(&self, name: &str, to: ModelName, now: Millis) -> Result<RegisteredModel> {
+    pub async fn rename_registered_model(
+        &self,
+        name: &str,
+        to: ModelName,
+        now: Millis,
+    ) -> Result<RegisteredModel> {
         let name = name.to_owned();
         self.write(move |tx| {
             get_model(tx, &name)?;
             let to = to.as_str();
             if to != name && find_model(tx, to)?.is_some() {
-                return Err(Error::AlreadyExists { noun: "registered model", id: to.to_owned() });
+                return Err(Error::AlreadyExists {
+                    noun: "registered model",
+                    id: to.to_owned(),
+                });
             }
             tx.execute(
                 "UPDATE registered_models SET name = ?2, updated_at = ?3 WHERE name = ?1",
@@ -153,7 +166,10 @@ impl Store {
         self.read(move |tx| {
             let sql = format!("{VERSION_COLUMNS} WHERE ?1 IS NULL OR name = ?1 ORDER BY name, version");
             let versions = tx.query(&sql, &[name.into()], version_row)?;
-            versions.into_iter().map(|version| with_tags(tx, version)).collect()
+            versions
+                .into_iter()
+                .map(|version| with_tags(tx, version))
+                .collect()
         })
         .await
     }
@@ -194,12 +210,22 @@ impl Store {
                 tx.execute(
                     "UPDATE model_versions SET stage = 'Archived', updated_at = ?3
                      WHERE name = ?1 AND stage = ?2 AND version <> ?4",
-                    &[(&name).into(), stage.as_str().into(), now.0.into(), version.into()],
+                    &[
+                        (&name).into(),
+                        stage.as_str().into(),
+                        now.0.into(),
+                        version.into(),
+                    ],
                 )?;
             }
             tx.execute(
                 "UPDATE model_versions SET stage = ?3, updated_at = ?4 WHERE name = ?1 AND version = ?2",
-                &[(&name).into(), version.into(), stage.as_str().into(), now.0.into()],
+                &[
+                    (&name).into(),
+                    version.into(),
+                    stage.as_str().into(),
+                    now.0.into(),
+                ],
             )?;
             get_version(tx, &name, version)
         })
@@ -247,7 +273,8 @@ impl Store {
     /// Lets an alias name a version; it names no other from then on.
     pub async fn set_model_alias(&self, name: &str, alias: &str, version: u32, now: Millis) -> Result<()> {
         let (name, alias) = (name.to_owned(), alias.to_owned());
-        self.write(move |tx| set_alias(tx, &name, &alias, version, now)).await
+        self.write(move |tx| set_alias(tx, &name, &alias, version, now))
+            .await
     }
 
     /// Takes an alias away; one that is not there is fine.
@@ -260,7 +287,14 @@ impl Store {
                 return Ok(());
             }
             let summary = format!("alias `{alias}` of `{name}` taken away");
-            events::append(tx, now, "alias.deleted", &format!("model/{name}"), &summary, &json!({ "alias": alias }))
+            events::append(
+                tx,
+                now,
+                "alias.deleted",
+                &format!("model/{name}"),
+                &summary,
+                &json!({ "alias": alias }),
+            )
         })
         .await
     }
@@ -290,7 +324,14 @@ pub fn set_alias(tx: &Tx<'_>, name: &str, alias: &str, version: u32, now: Millis
         None => format!("`{name}@{alias}` is version {version}"),
     };
     let data = json!({ "alias": alias, "version": version, "before": before });
-    events::append(tx, now, "alias.set", &format!("model/{name}/{version}"), &summary, &data)
+    events::append(
+        tx,
+        now,
+        "alias.set",
+        &format!("model/{name}/{version}"),
+        &summary,
+        &data,
+    )
 }
 
 /// The version that an alias names, in the caller's transaction.
@@ -330,12 +371,22 @@ fn create_version(tx: &Tx<'_>, new: &NewModelVersion, now: Millis) -> Result<Mod
     }
     let summary = format!("`{name}` version {number} registered");
     let data = json!({ "run_id": new.run_id, "source": new.source });
-    events::append(tx, now, "version.registered", &format!("model/{name}/{number}"), &summary, &data)?;
+    events::append(
+        tx,
+        now,
+        "version.registered",
+        &format!("model/{name}/{number}"),
+        &summary,
+        &data,
+    )?;
     get_version(tx, name, number)
 }
 
 fn touch(tx: &Tx<'_>, name: &str, now: Millis) -> Result<()> {
-    tx.execute("UPDATE registered_models SET updated_at = ?2 WHERE name = ?1", &[name.into(), now.0.into()])?;
+    tx.execute(
+        "UPDATE registered_models SET updated_at = ?2 WHERE name = ?1",
+        &[name.into(), now.0.into()],
+    )?;
     Ok(())
 }
 
@@ -352,13 +403,21 @@ fn set_version_tag(tx: &Tx<'_>, name: &str, version: u32, tag: &Tag) -> Result<(
     tx.execute(
         "INSERT INTO model_version_tags (name, version, key, value) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (name, version, key) DO UPDATE SET value = excluded.value",
-        &[name.into(), version.into(), (&tag.key).into(), (&tag.value).into()],
+        &[
+            name.into(),
+            version.into(),
+            (&tag.key).into(),
+            (&tag.value).into(),
+        ],
     )?;
     Ok(())
 }
 
 fn not_registered(name: &str) -> Error {
-    Error::NotFound { noun: "registered model", id: name.to_owned() }
+    Error::NotFound {
+        noun: "registered model",
+        id: name.to_owned(),
+    }
 }
 
 fn get_model(tx: &Tx<'_>, name: &str) -> Result<RegisteredModel> {
@@ -423,7 +482,10 @@ fn with_tags(tx: &Tx<'_>, mut version: ModelVersion) -> Result<ModelVersion> {
 }
 
 fn tag(row: &Row<'_>) -> Result<Tag> {
-    Ok(Tag { key: row.get(0)?, value: row.get(1)? })
+    Ok(Tag {
+        key: row.get(0)?,
+        value: row.get(1)?,
+    })
 }
 
 fn version_row(row: &Row<'_>) -> Result<ModelVersion> {
@@ -434,7 +496,10 @@ fn version_row(row: &Row<'_>) -> Result<ModelVersion> {
         created_at: Millis(row.get(2)?),
         updated_at: Millis(row.get(3)?),
         user_id: row.get(4)?,
-        stage: Stage::ALL.into_iter().find(|known| known.as_str() == stage).unwrap_or(Stage::None),
+        stage: Stage::ALL
+            .into_iter()
+            .find(|known| known.as_str() == stage)
+            .unwrap_or(Stage::None),
         description: row.get(6)?,
         source: row.get(7)?,
         run_id: row.get(8)?,

@@ -29,7 +29,12 @@ impl Store {
         spec: ProjectSpec,
         now: Millis,
     ) -> Result<()> {
-        let project = Project { name: name.to_owned(), root, spec, declared_at: now };
+        let project = Project {
+            name: name.to_owned(),
+            root,
+            spec,
+            declared_at: now,
+        };
         self.write(move |tx| declare(tx, &project)).await
     }
 
@@ -41,8 +46,14 @@ impl Store {
 
     /// Every project, by name.
     pub async fn list_projects(&self) -> Result<Vec<Project>> {
-        self.read(|tx| tx.query("SELECT name, root, spec, declared_at FROM projects ORDER BY name", &[], project))
-            .await
+        self.read(|tx| {
+            tx.query(
+                "SELECT name, root, spec, declared_at FROM projects ORDER BY name",
+                &[],
+                project,
+            )
+        })
+        .await
     }
 }
 
@@ -69,7 +80,14 @@ fn declare(tx: &Tx<'_>, project: &Project) -> Result<()> {
     let summary = format!("project `{}` declared", project.name);
     let data = json!({ "deployments": project.spec.deployment.keys().collect::<Vec<_>>() });
     let subject = format!("project/{}", project.name);
-    crate::events::append(tx, project.declared_at, "project.declared", &subject, &summary, &data)
+    crate::events::append(
+        tx,
+        project.declared_at,
+        "project.declared",
+        &subject,
+        &summary,
+        &data,
+    )
 }
 
 fn find(tx: &Tx<'_>, name: &str) -> Result<Option<Project>> {

@@ -20,7 +20,8 @@ impl Store {
         now: Millis,
     ) -> Result<Rollout> {
         let name = name.to_owned();
-        self.write(move |tx| start(tx, &name, to_version, fault, now)).await
+        self.write(move |tx| start(tx, &name, to_version, fault, now))
+            .await
     }
 
     /// Goes on to `step`.
@@ -50,15 +51,24 @@ impl Store {
 }
 
 pub(crate) fn find_running(tx: &Tx<'_>, name: &str) -> Result<Option<Rollout>> {
-    tx.query_opt(&format!("{COLUMNS} WHERE deployment = ?1 AND state = 'running'"), &[name.into()], rollout)
+    tx.query_opt(
+        &format!("{COLUMNS} WHERE deployment = ?1 AND state = 'running'"),
+        &[name.into()],
+        rollout,
+    )
 }
 
 fn get_running(tx: &Tx<'_>, id: i64) -> Result<Rollout> {
     let found = tx.query_opt(&format!("{COLUMNS} WHERE id = ?1"), &[id.into()], rollout)?;
-    let found = found.ok_or_else(|| Error::NotFound { noun: "rollout", id: id.to_string() })?;
+    let found = found.ok_or_else(|| Error::NotFound {
+        noun: "rollout",
+        id: id.to_string(),
+    })?;
     match found.state {
         RolloutState::Running => Ok(found),
-        _ => Err(Error::Conflict { message: format!("rollout {id} has ended already") }),
+        _ => Err(Error::Conflict {
+            message: format!("rollout {id} has ended already"),
+        }),
     }
 }
 
@@ -66,11 +76,16 @@ fn start(tx: &Tx<'_>, name: &str, to_version: u32, fault: Option<Fault>, now: Mi
     let deployment = deployments::get(tx, name)?;
     if let Some(running) = &deployment.rollout {
         return Err(Error::Conflict {
-            message: format!("`{name}` is rolling out version {} already; wait for it or `lathe rollback {name}`", running.to_version),
+            message: format!(
+                "`{name}` is rolling out version {} already; wait for it or `lathe rollback {name}`",
+                running.to_version
+            ),
         });
     }
     let Some(from_version) = deployment.stable else {
-        return Err(Error::Conflict { message: format!("`{name}` has no version to roll out against") });
+        return Err(Error::Conflict {
+            message: format!("`{name}` has no version to roll out against"),
+        });
     };
     tx.execute(
         "INSERT INTO rollouts (deployment, from_version, to_version, step, step_started_at, started_at, state, fault)
@@ -97,8 +112,12 @@ fn advance(tx: &Tx<'_>, id: i64, step: usize, now: Millis) -> Result<()> {
         &[id.into(), (step as i64).into(), now.0.into()],
     )?;
     deployments::touch(tx, &running.deployment, now)?;
-    let summary =
-        format!("`{}`: version {} goes on to step {}", running.deployment, running.to_version, step + 1);
+    let summary = format!(
+        "`{}`: version {} goes on to step {}",
+        running.deployment,
+        running.to_version,
+        step + 1
+    );
     tell(tx, &Rollout { step, ..running }, "rollout.step", &summary, now)
 }
 
@@ -111,7 +130,10 @@ fn promote(tx: &Tx<'_>, id: i64, reason: &str, now: Millis) -> Result<()> {
     }
     deployments::set_stable(tx, &running.deployment, running.to_version, now)?;
     alerts::resolve(tx, &running.deployment, None, now)?;
-    let summary = format!("`{}`: version {} promoted: {reason}", running.deployment, running.to_version);
+    let summary = format!(
+        "`{}`: version {} promoted: {reason}",
+        running.deployment, running.to_version
+    );
     tell(tx, &running, "rollout.promoted", &summary, now)
 }
 
@@ -119,7 +141,10 @@ pub(crate) fn roll_back(tx: &Tx<'_>, id: i64, reason: &str, now: Millis) -> Resu
     let running = get_running(tx, id)?;
     finish(tx, &running, RolloutState::RolledBack, reason, now)?;
     deployments::touch(tx, &running.deployment, now)?;
-    let summary = format!("`{}`: version {} rolled back: {reason}", running.deployment, running.to_version);
+    let summary = format!(
+        "`{}`: version {} rolled back: {reason}",
+        running.deployment, running.to_version
+    );
     tell(tx, &running, "rollout.rolled_back", &summary, now)
 }
 

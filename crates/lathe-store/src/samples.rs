@@ -39,15 +39,26 @@ impl Store {
     /// Keeps labels; a later label for the same prediction replaces the earlier one.
     pub async fn insert_labels(&self, labels: Vec<Label>, now: Millis) -> Result<LabelCounts> {
         self.write(move |tx| {
-            let mut counts = LabelCounts { stored: 0, unknown: 0 };
+            let mut counts = LabelCounts {
+                stored: 0,
+                unknown: 0,
+            };
             for label in &labels {
                 let id = label.prediction_id.as_str();
                 tx.execute(
                     "INSERT INTO labels (prediction_id, value, at) VALUES (?1, ?2, ?3)
                      ON CONFLICT (prediction_id) DO UPDATE SET value = excluded.value, at = excluded.at",
-                    &[id.into(), json::text(&label.value), label.at.unwrap_or(now).0.into()],
+                    &[
+                        id.into(),
+                        json::text(&label.value),
+                        label.at.unwrap_or(now).0.into(),
+                    ],
                 )?;
-                let known = tx.query_opt("SELECT 1 FROM samples WHERE prediction_id = ?1", &[id.into()], |_| Ok(()))?;
+                let known = tx.query_opt(
+                    "SELECT 1 FROM samples WHERE prediction_id = ?1",
+                    &[id.into()],
+                    |_| Ok(()),
+                )?;
                 counts.stored += 1;
                 counts.unknown += u64::from(known.is_none());
             }
@@ -71,10 +82,18 @@ impl Store {
                  LEFT JOIN labels ON labels.prediction_id = samples.prediction_id
                  WHERE samples.deployment = ?1 AND ?2 <= samples.at AND samples.at < ?3
                  ORDER BY samples.at, samples.prediction_id LIMIT ?4",
-                &[deployment.into(), from.0.into(), to.0.into(), (limit as i64).into()],
+                &[
+                    deployment.into(),
+                    from.0.into(),
+                    to.0.into(),
+                    (limit as i64).into(),
+                ],
                 |row| {
                     let sample = json::column(row, 0, "sample")?;
-                    Ok(LabelledSample { sample, label: json::column_opt(row, 1, "label")? })
+                    Ok(LabelledSample {
+                        sample,
+                        label: json::column_opt(row, 1, "label")?,
+                    })
                 },
             )
         })
@@ -109,7 +128,10 @@ impl Store {
                 &[id.as_str().into()],
                 |row| {
                     let sample = json::column(row, 0, "sample")?;
-                    Ok(LabelledSample { sample, label: json::column_opt(row, 1, "label")? })
+                    Ok(LabelledSample {
+                        sample,
+                        label: json::column_opt(row, 1, "label")?,
+                    })
                 },
             )
         })

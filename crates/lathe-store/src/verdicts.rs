@@ -47,7 +47,10 @@ fn record(tx: &Tx<'_>, mut verdict: GateVerdict) -> Result<i64> {
         |row| row.get(0),
     )?;
     verdict.id = id.ok_or(Error::Closed)?;
-    tx.execute("UPDATE verdicts SET body = ?2 WHERE id = ?1", &[verdict.id.into(), json::text(&verdict)])?;
+    tx.execute(
+        "UPDATE verdicts SET body = ?2 WHERE id = ?1",
+        &[verdict.id.into(), json::text(&verdict)],
+    )?;
     let failed: Vec<&str> = verdict
         .rules
         .iter()
@@ -56,8 +59,15 @@ fn record(tx: &Tx<'_>, mut verdict: GateVerdict) -> Result<i64> {
         .collect();
     let word = serde_json::to_value(verdict.outcome).unwrap_or_default();
     let word = word.as_str().unwrap_or_default();
-    let because = if failed.is_empty() { String::new() } else { format!(": {}", failed.join("; ")) };
-    let summary = format!("gate of `{}` version {}: {word}{because}", verdict.model, verdict.version);
+    let because = if failed.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", failed.join("; "))
+    };
+    let summary = format!(
+        "gate of `{}` version {}: {word}{because}",
+        verdict.model, verdict.version
+    );
     let subject = format!("model/{}/{}", verdict.model, verdict.version);
     let data = json!({ "verdict": verdict.id, "outcome": verdict.outcome, "champion": verdict.champion });
     events::append(tx, verdict.at, "gate.decided", &subject, &summary, &data)?;

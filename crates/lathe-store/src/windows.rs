@@ -46,26 +46,44 @@ fn put(tx: &Tx<'_>, window: &Window, now: Millis) -> Result<()> {
     tx.execute(
         "INSERT INTO windows (deployment, start, body) VALUES (?1, ?2, ?3)
          ON CONFLICT (deployment, start) DO UPDATE SET body = excluded.body",
-        &[(&window.deployment).into(), window.start.0.into(), json::text(window)],
+        &[
+            (&window.deployment).into(),
+            window.start.0.into(),
+            json::text(window),
+        ],
     )?;
     let subject = format!("deployment/{}", window.deployment);
     let data = json!({ "start": window.start, "end": window.end });
     if window.closed && before.as_ref().is_none_or(|before| !before.closed) {
-        let summary = format!("window {} closed: {} rows, {}", window.start, window.rows, drift_in_words(window));
+        let summary = format!(
+            "window {} closed: {} rows, {}",
+            window.start,
+            window.rows,
+            drift_in_words(window)
+        );
         events::append(tx, now, "window.closed", &subject, &summary, &data)?;
     }
     let labelled = window.performance.as_ref();
     if let Some(found) = labelled
         && before.is_none_or(|before| before.performance.is_none())
     {
-        let summary = format!("window {}: {} {:.2} on {} labels", window.start, found.metric, found.value, found.labelled);
+        let summary = format!(
+            "window {}: {} {:.2} on {} labels",
+            window.start, found.metric, found.value, found.labelled
+        );
         events::append(tx, now, "window.labelled", &subject, &summary, &data)?;
     }
     Ok(())
 }
 
 fn drift_in_words(window: &Window) -> String {
-    let Some(report) = &window.drift else { return "not compared".into() };
-    let drifted = report.columns.iter().filter(|column| column.outcome == Outcome::Drift).count();
+    let Some(report) = &window.drift else {
+        return "not compared".into();
+    };
+    let drifted = report
+        .columns
+        .iter()
+        .filter(|column| column.outcome == Outcome::Drift)
+        .count();
     format!("{drifted} of {} columns drifted", report.columns.len())
 }

@@ -11,10 +11,19 @@ impl ModelName {
     /// Reads the name in the field `parameter`.
     pub fn new(parameter: &str, name: String) -> Result<Self, InputError> {
         if name.trim().is_empty() {
-            return Err(InputError::Missing { parameter: parameter.to_owned() });
+            return Err(InputError::Missing {
+                parameter: parameter.to_owned(),
+            });
         }
-        if name.contains(['/', ':']) || name.chars().any(char::is_control) || matches!(name.as_str(), "." | "..") {
-            return Err(InputError::invalid(parameter, &name, "a model's name may hold neither `/` nor `:`"));
+        if name.contains(['/', ':'])
+            || name.chars().any(char::is_control)
+            || matches!(name.as_str(), "." | "..")
+        {
+            return Err(InputError::invalid(
+                parameter,
+                &name,
+                "a model's name may hold neither `/` nor `:`",
+            ));
         }
         input::check_length(parameter, &name, 256)?;
         Ok(Self(name))
@@ -34,13 +43,20 @@ impl AliasName {
     /// Reads the alias in the field `parameter`.
     pub fn new(parameter: &str, alias: String) -> Result<Self, InputError> {
         let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-        let like_a_version =
-            alias.strip_prefix(['v', 'V']).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
+        let like_a_version = alias
+            .strip_prefix(['v', 'V'])
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
         if alias.is_empty() {
-            return Err(InputError::Missing { parameter: parameter.to_owned() });
+            return Err(InputError::Missing {
+                parameter: parameter.to_owned(),
+            });
         }
         if !alias.chars().all(plain) {
-            return Err(InputError::invalid(parameter, &alias, "an alias holds letters, digits, `_` and `-` only"));
+            return Err(InputError::invalid(
+                parameter,
+                &alias,
+                "an alias holds letters, digits, `_` and `-` only",
+            ));
         }
         if alias.eq_ignore_ascii_case("latest") || like_a_version {
             return Err(InputError::invalid(parameter, &alias, "the alias is reserved"));
@@ -74,9 +90,16 @@ impl Stage {
 
     /// Reads the stage in the field `parameter`, in any case.
     pub fn parse(parameter: &str, text: &str) -> Result<Self, InputError> {
-        Self::ALL.into_iter().find(|stage| stage.as_str().eq_ignore_ascii_case(text)).ok_or_else(|| {
-            InputError::invalid(parameter, text, "it must be one of `None`, `Staging`, `Production`, `Archived`")
-        })
+        Self::ALL
+            .into_iter()
+            .find(|stage| stage.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| {
+                InputError::invalid(
+                    parameter,
+                    text,
+                    "it must be one of `None`, `Staging`, `Production`, `Archived`",
+                )
+            })
     }
 
     /// As clients see it.

@@ -30,12 +30,21 @@ pub fn declare_project(client: &Client, call: &Call) -> anyhow::Result<()> {
 /// Tells the records what this `lathe.toml` declares.
 pub fn declare(client: &Client, project: &ProjectFile) -> anyhow::Result<()> {
     let body = serde_json::json!({ "root": project.root, "spec": project.spec });
-    client.put(&format!("/api/v1/projects/{}", segment(&project.spec.project.name)), &body)
+    client.put(
+        &format!("/api/v1/projects/{}", segment(&project.spec.project.name)),
+        &body,
+    )
 }
 
 /// Queues a job, waits for its end, returns its result. On the repository's own store this process works on it.
 pub fn run_job(client: &Client, kind: &str, key: &str, payload: Value) -> anyhow::Result<Value> {
-    let new = NewJob { kind: kind.into(), key: key.into(), payload, cause: "user".into(), attempts_max: 1 };
+    let new = NewJob {
+        kind: kind.into(),
+        key: key.into(),
+        payload,
+        cause: "user".into(),
+        attempts_max: 1,
+    };
     let enqueued: Enqueued = client.post("/api/v1/jobs", &new)?;
     let _worker = match client {
         Client::Embedded(embedded) => Some(embedded.work_on_jobs()),
@@ -46,7 +55,12 @@ pub fn run_job(client: &Client, kind: &str, key: &str, payload: Value) -> anyhow
         let job: Job = client.get(&format!("/api/v1/jobs/{}", enqueued.job.id))?;
         match job.state {
             JobState::Done => return Ok(job.result.unwrap_or(Value::Null)),
-            JobState::Failed => return Err(anyhow!("{}", job.error.unwrap_or_else(|| format!("job {} failed", job.id)))),
+            JobState::Failed => {
+                return Err(anyhow!(
+                    "{}",
+                    job.error.unwrap_or_else(|| format!("job {} failed", job.id))
+                ));
+            }
             JobState::Queued | JobState::Running if deadline < Instant::now() => {
                 bail!("job {} is not finished yet; it goes on in the background", job.id)
             }

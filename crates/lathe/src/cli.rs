@@ -12,7 +12,12 @@ use crate::commands::{
 ///
 /// Exit codes: 0 done, 1 error, 2 usage, 3 gate failed, 4 inconclusive, 5 waiting for approval, 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "lathe", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "lathe",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     /// Print the result as JSON on standard output.
     #[arg(long, global = true)]

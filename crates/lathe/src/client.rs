@@ -69,24 +69,40 @@ impl Client {
     pub fn find<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Option<T>> {
         match self.get(path) {
             Ok(value) => Ok(Some(value)),
-            Err(error) if error.downcast_ref::<Refused>().is_some_and(|refused| refused.status == 404) => Ok(None),
+            Err(error)
+                if error
+                    .downcast_ref::<Refused>()
+                    .is_some_and(|refused| refused.status == 404) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
 
     /// POST with a JSON body; the answer as `T`.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
-        self.call(Method::POST, path, Some(("application/json", serde_json::to_vec(body)?)))
+        self.call(
+            Method::POST,
+            path,
+            Some(("application/json", serde_json::to_vec(body)?)),
+        )
     }
 
     /// PUT with a JSON body; the answer is not looked at.
     pub fn put(&self, path: &str, body: &impl Serialize) -> anyhow::Result<()> {
-        self.call::<Value>(Method::PUT, path, Some(("application/json", serde_json::to_vec(body)?))).map(drop)
+        self.call::<Value>(
+            Method::PUT,
+            path,
+            Some(("application/json", serde_json::to_vec(body)?)),
+        )
+        .map(drop)
     }
 
     /// PUT of a file's bytes.
     pub fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> anyhow::Result<()> {
-        self.call::<Value>(Method::PUT, path, Some(("application/octet-stream", bytes))).map(drop)
+        self.call::<Value>(Method::PUT, path, Some(("application/octet-stream", bytes)))
+            .map(drop)
     }
 
     fn call<T: DeserializeOwned>(
@@ -99,8 +115,13 @@ impl Client {
         if !(200..300).contains(&answer.status) {
             return Err(refusal(&answer).into());
         }
-        let bytes = if answer.body.is_empty() { b"null" } else { answer.body.as_slice() };
-        serde_json::from_slice(bytes).with_context(|| format!("the answer to `{method} {path}` is not what was expected"))
+        let bytes = if answer.body.is_empty() {
+            b"null"
+        } else {
+            answer.body.as_slice()
+        };
+        serde_json::from_slice(bytes)
+            .with_context(|| format!("the answer to `{method} {path}` is not what was expected"))
     }
 
     fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> anyhow::Result<Answer> {
@@ -112,13 +133,18 @@ impl Client {
         match self {
             Self::Remote { url, agent } => {
                 let request = request.uri(format!("{url}{path}")).body(bytes)?;
-                let mut response = agent.run(request).map_err(|error| unreachable_server(url, error))?;
+                let mut response = agent
+                    .run(request)
+                    .map_err(|error| unreachable_server(url, error))?;
                 let status = response.status().as_u16();
                 let body = response.body_mut().with_config().limit(256 << 20).read_to_vec()?;
                 Ok(Answer { status, body })
             }
             Self::Embedded(embedded) => embedded.runtime.block_on(async {
-                let request = request.uri(path).header("host", "localhost").body(Body::from(bytes))?;
+                let request = request
+                    .uri(path)
+                    .header("host", "localhost")
+                    .body(Body::from(bytes))?;
                 let response = embedded.router.clone().oneshot(request).await?;
                 let status = response.status().as_u16();
                 let body = response.into_body().collect().await?.to_bytes().to_vec();
@@ -137,12 +163,18 @@ fn unreachable_server(url: &str, error: ureq::Error) -> anyhow::Error {
 
 fn refusal(answer: &Answer) -> Refused {
     let told = serde_json::from_slice::<Value>(&answer.body).ok();
-    let message = told.as_ref().and_then(|body| body.get("message")).and_then(Value::as_str);
+    let message = told
+        .as_ref()
+        .and_then(|body| body.get("message"))
+        .and_then(Value::as_str);
     let message = match message {
         Some(message) => message.to_owned(),
         None => format!("the server answered with status {}", answer.status),
     };
-    Refused { status: answer.status, message }
+    Refused {
+        status: answer.status,
+        message,
+    }
 }
 
 /// A piece of a URL path.
@@ -150,7 +182,9 @@ pub fn segment(text: &str) -> String {
     let mut escaped = String::new();
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => escaped.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                escaped.push(char::from(byte))
+            }
             _ => escaped.push_str(&format!("%{byte:02X}")),
         }
     }

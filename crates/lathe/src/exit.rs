@@ -30,7 +30,11 @@ pub struct Hinted {
 
 /// An error that names its remedy.
 pub fn hinted(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-    Hinted { message: message.into(), hint: hint.into() }.into()
+    Hinted {
+        message: message.into(),
+        hint: hint.into(),
+    }
+    .into()
 }
 
 /// Prints an error with its causes and its hint, and turns the result into the exit code.

@@ -18,13 +18,21 @@ pub fn checkout(root: &Path) -> Option<Checkout> {
     process::output_of("git", &["rev-parse", "--git-dir"], root).ok()?;
     let commit = process::output_of("git", &["rev-parse", "--verify", "--quiet", "HEAD"], root).ok();
     let changes = process::output_of("git", &["status", "--porcelain", "--untracked-files=no"], root).ok()?;
-    Some(Checkout { commit, dirty: !changes.is_empty() })
+    Some(Checkout {
+        commit,
+        dirty: !changes.is_empty(),
+    })
 }
 
 /// Checks `commit` out into a folder of its own, on a new branch.
 pub fn add_worktree(root: &Path, folder: &Path, branch: &str, commit: &str) -> anyhow::Result<()> {
     let folder = folder.to_string_lossy();
-    process::output_of("git", &["worktree", "add", "--quiet", "-B", branch, &folder, commit], root).map(drop)
+    process::output_of(
+        "git",
+        &["worktree", "add", "--quiet", "-B", branch, &folder, commit],
+        root,
+    )
+    .map(drop)
 }
 
 /// Takes a worktree away; its branch and commits stay.

@@ -11,7 +11,11 @@ pub fn restore_sigpipe() {
 }
 
 /// Runs a program to its end and returns what it printed; a failure carries what it complained of.
-pub fn output_of(program: impl AsRef<std::ffi::OsStr>, args: &[&str], folder: &Path) -> anyhow::Result<String> {
+pub fn output_of(
+    program: impl AsRef<std::ffi::OsStr>,
+    args: &[&str],
+    folder: &Path,
+) -> anyhow::Result<String> {
     let program = program.as_ref();
     let output = Command::new(program)
         .args(args)
@@ -21,7 +25,12 @@ pub fn output_of(program: impl AsRef<std::ffi::OsStr>, args: &[&str], folder: &P
         .with_context(|| format!("failed to start `{}`", program.display()))?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!("`{} {}` failed: {}", program.display(), args.join(" "), complaint.trim());
+        bail!(
+            "`{} {}` failed: {}",
+            program.display(),
+            args.join(" "),
+            complaint.trim()
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }

@@ -39,7 +39,10 @@ impl ProjectFile {
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
         let spec = parse(&text).map_err(|error| with_place(&path, error))?;
-        Ok(Some(Self { root: root.to_owned(), spec }))
+        Ok(Some(Self {
+            root: root.to_owned(),
+            spec,
+        }))
     }
 }
 
@@ -84,16 +87,18 @@ impl ProjectError {
     fn hint(&self) -> Option<String> {
         let Self::Form(error) = self else { return None };
         let (unknown, expected) = unknown_field(error.message())?;
-        let nearest = expected.iter().max_by(|a, b| {
-            strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
-        })?;
+        let nearest = expected
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b)))?;
         (0.75 < strsim::jaro_winkler(unknown, nearest)).then(|| format!("did you mean `{nearest}`?"))
     }
 }
 
 /// Takes serde's "unknown field `x`, expected one of `a`, `b`" apart.
 fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
-    let rest = message.strip_prefix("unknown field ").or_else(|| message.strip_prefix("unknown variant "))?;
+    let rest = message
+        .strip_prefix("unknown field ")
+        .or_else(|| message.strip_prefix("unknown variant "))?;
     let mut quoted = rest.split('`').skip(1).step_by(2);
     Some((quoted.next()?, quoted.collect()))
 }
@@ -102,7 +107,15 @@ fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
 pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
     let spec: ProjectSpec = toml::from_str(text).map_err(ProjectError::Form)?;
     let declared = |section: String, noun, known: bool, name: &str| {
-        if known { Ok(()) } else { Err(ProjectError::Dangling { section, noun, name: name.to_owned() }) }
+        if known {
+            Ok(())
+        } else {
+            Err(ProjectError::Dangling {
+                section,
+                noun,
+                name: name.to_owned(),
+            })
+        }
     };
     for (name, deployment) in &spec.deployment {
         if deployment.model_alias().is_none() {
@@ -114,18 +127,37 @@ pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
         }
     }
     for name in spec.gate.keys() {
-        declared(format!("gate.{name}"), "model", spec.model.contains_key(name), name)?;
+        declared(
+            format!("gate.{name}"),
+            "model",
+            spec.model.contains_key(name),
+            name,
+        )?;
     }
     for (name, monitor) in &spec.monitor {
         let section = format!("monitor.{name}");
-        declared(section.clone(), "deployment", spec.deployment.contains_key(name), name)?;
+        declared(
+            section.clone(),
+            "deployment",
+            spec.deployment.contains_key(name),
+            name,
+        )?;
         if monitor.window.0 <= 0 {
-            return Err(ProjectError::Value { section, key: "window", problem: "must be longer than 0".into() });
+            return Err(ProjectError::Value {
+                section,
+                key: "window",
+                problem: "must be longer than 0".into(),
+            });
         }
     }
     for (name, trigger) in &spec.trigger {
         let then = &trigger.then;
-        declared(format!("trigger.{name}"), "gate", spec.gate.contains_key(&then.gate), &then.gate)?;
+        declared(
+            format!("trigger.{name}"),
+            "gate",
+            spec.gate.contains_key(&then.gate),
+            &then.gate,
+        )?;
         let known = spec.deployment.contains_key(&then.deploy);
         declared(format!("trigger.{name}"), "deployment", known, &then.deploy)?;
     }
@@ -139,14 +171,20 @@ mod tests {
     #[test]
     fn a_wrong_key_is_named_with_its_place_and_the_likely_one() {
         let error = parse("[project]\nname = 'x'\n[monitor.m]\nwindwo = '1h'\n").unwrap_err();
-        assert!(error.to_string().contains("windwo") && error.to_string().contains("line 4"), "{error}");
+        assert!(
+            error.to_string().contains("windwo") && error.to_string().contains("line 4"),
+            "{error}"
+        );
         assert_eq!(error.hint().unwrap(), "did you mean `window`?");
     }
 
     #[test]
     fn a_section_cannot_name_what_is_not_declared() {
         let error = parse("[project]\nname = 'x'\n[gate.m]\nrules.a = 'true'\n").unwrap_err();
-        assert_eq!(error.to_string(), "`[gate.m]` names the model `m`, which is not declared");
+        assert_eq!(
+            error.to_string(),
+            "`[gate.m]` names the model `m`, which is not declared"
+        );
     }
 
     #[test]
@@ -154,6 +192,11 @@ mod tests {
         let text = "[project]\nname = 'x'\n[deployment.d]\nmodel = 'models:/m@champion'\nrollout = [{ canary = 101 }]\n";
         assert!(parse(text).unwrap_err().to_string().contains("from 1 to 100"));
         let text = text.replace("101 ", "5, shadow = '1m' ");
-        assert!(parse(&text).unwrap_err().to_string().contains("a rollout step is"));
+        assert!(
+            parse(&text)
+                .unwrap_err()
+                .to_string()
+                .contains("a rollout step is")
+        );
     }
 }

@@ -50,13 +50,20 @@ pub fn prepare(
             interpreter,
             platform,
         };
-        return Ok(Python { bin: None, record, created: false });
+        return Ok(Python {
+            bin: None,
+            record,
+            created: false,
+        });
     };
     let PythonManager::Uv = python.manager;
     let lock = root.join(&python.requirements);
     let text = std::fs::read(&lock).map_err(|error| {
         anyhow::Error::new(error).context(hinted(
-            format!("the lock file `{}` named in `[environment]` cannot be read", lock.display()),
+            format!(
+                "the lock file `{}` named in `[environment]` cannot be read",
+                lock.display()
+            ),
             "make it with `uv pip compile requirements.in -o requirements.lock`, or correct its path",
         ))
     })?;
@@ -76,10 +83,18 @@ pub fn prepare(
     let folder = environments.join(&digest[..16]);
     let created = !folder.join(READY_MARK).is_file();
     if created {
-        tell(&format!("making the Python environment from {} ({})", python.requirements, &digest[..12]));
+        tell(&format!(
+            "making the Python environment from {} ({})",
+            python.requirements,
+            &digest[..12]
+        ));
         create(&environments, &folder, &base, &lock)?;
     }
-    Ok(Python { bin: Some(folder.join("bin")), record, created })
+    Ok(Python {
+        bin: Some(folder.join("bin")),
+        record,
+        created,
+    })
 }
 
 /// Its presence says that the environment was completed.
@@ -90,18 +105,32 @@ fn create(environments: &Path, folder: &Path, base: &Path, lock: &Path) -> anyho
     std::fs::create_dir_all(environments)
         .with_context(|| format!("failed to create `{}`", environments.display()))?;
     let guard = std::fs::File::create(folder.with_extension("lock"))?;
-    guard.lock().with_context(|| format!("failed to lock `{}`", folder.display()))?;
+    guard
+        .lock()
+        .with_context(|| format!("failed to lock `{}`", folder.display()))?;
     if folder.join(READY_MARK).is_file() {
         return Ok(());
     }
     if folder.exists() {
-        std::fs::remove_dir_all(folder)
-            .with_context(|| format!("failed to remove the unfinished environment `{}`", folder.display()))?;
+        std::fs::remove_dir_all(folder).with_context(|| {
+            format!(
+                "failed to remove the unfinished environment `{}`",
+                folder.display()
+            )
+        })?;
     }
     let uv = find_uv(environments)?;
-    uv_command(&uv, &["venv", "--quiet", "--python"], &[base.as_os_str(), folder.as_os_str()])?;
+    uv_command(
+        &uv,
+        &["venv", "--quiet", "--python"],
+        &[base.as_os_str(), folder.as_os_str()],
+    )?;
     let python = folder.join("bin/python");
-    uv_command(&uv, &["pip", "sync", "--quiet", "--python"], &[python.as_os_str(), lock.as_os_str()])?;
+    uv_command(
+        &uv,
+        &["pip", "sync", "--quiet", "--python"],
+        &[python.as_os_str(), lock.as_os_str()],
+    )?;
     std::fs::write(folder.join(READY_MARK), "")?;
     Ok(())
 }
@@ -113,7 +142,11 @@ fn uv_command(uv: &Path, args: &[&str], paths: &[&std::ffi::OsStr]) -> anyhow::R
         .output()
         .with_context(|| format!("failed to start `{}`", uv.display()))?;
     if !output.status.success() {
-        bail!("`uv {}` failed: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "`uv {}` failed: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }
@@ -129,22 +162,38 @@ fn find_uv(environments: &Path) -> anyhow::Result<PathBuf> {
         let base = base_interpreter(environments)?;
         process::output_of(&base, &["-m", "venv", &tools.to_string_lossy()], environments)?;
         let pip = tools.join("bin/python");
-        process::output_of(pip, &["-m", "pip", "install", "--quiet", "uv"], environments)
-            .map_err(|error| error.context(hinted("uv could not be installed", "install uv and put it on PATH")))?;
+        process::output_of(pip, &["-m", "pip", "install", "--quiet", "uv"], environments).map_err(
+            |error| {
+                error.context(hinted(
+                    "uv could not be installed",
+                    "install uv and put it on PATH",
+                ))
+            },
+        )?;
     }
     Ok(uv)
 }
 
 fn base_interpreter(folder: &Path) -> anyhow::Result<PathBuf> {
     let python = on_path("python3").ok_or_else(|| {
-        hinted("no `python3` on PATH", "install Python 3.11 or newer; the project's stages need it")
+        hinted(
+            "no `python3` on PATH",
+            "install Python 3.11 or newer; the project's stages need it",
+        )
     })?;
-    let version = process::output_of(&python, &["-c", "import sys; print('%d.%d' % sys.version_info[:2])"], folder)?;
-    let new_enough = version.split_once('.').is_some_and(|(major, minor)| {
-        (3, 11) <= (major.parse().unwrap_or(0), minor.parse().unwrap_or(0))
-    });
+    let version = process::output_of(
+        &python,
+        &["-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+        folder,
+    )?;
+    let new_enough = version
+        .split_once('.')
+        .is_some_and(|(major, minor)| (3, 11) <= (major.parse().unwrap_or(0), minor.parse().unwrap_or(0)));
     if !new_enough {
-        return Err(hinted(format!("`python3` is {version}"), "install Python 3.11 or newer"));
+        return Err(hinted(
+            format!("`python3` is {version}"),
+            "install Python 3.11 or newer",
+        ));
     }
     Ok(python)
 }
@@ -152,7 +201,9 @@ fn base_interpreter(folder: &Path) -> anyhow::Result<PathBuf> {
 /// The first executable of this name on PATH.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let paths = std::env::var_os("PATH")?;
-    std::env::split_paths(&paths).map(|folder| folder.join(name)).find(|path| path.is_file())
+    std::env::split_paths(&paths)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
 }
 
 fn digest_of(parts: &[&str]) -> String {

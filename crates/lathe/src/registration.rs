@@ -60,14 +60,22 @@ pub fn register(
     let path = format!("/api/v1/models/{}/versions/{version}", segment(name));
     client.put(&format!("{path}/reference"), &reference)?;
     client.put(&format!("{path}/facts"), &facts)?;
-    Ok(Registered { model: name.to_owned(), version, facts })
+    Ok(Registered {
+        model: name.to_owned(),
+        version,
+        facts,
+    })
 }
 
 fn create_version(client: &Client, name: &str, run: &TrackedRun) -> anyhow::Result<u32> {
-    let created: anyhow::Result<Value> =
-        client.post("/api/2.0/mlflow/registered-models/create", &json!({ "name": name }));
+    let created: anyhow::Result<Value> = client.post(
+        "/api/2.0/mlflow/registered-models/create",
+        &json!({ "name": name }),
+    );
     if let Err(error) = created {
-        let exists = error.downcast_ref::<Refused>().is_some_and(|refused| refused.to_string().contains("exists"));
+        let exists = error
+            .downcast_ref::<Refused>()
+            .is_some_and(|refused| refused.to_string().contains("exists"));
         if !exists {
             return Err(error);
         }
@@ -93,7 +101,11 @@ fn collect_numbers(prefix: &str, value: &Value, numbers: &mut Map<String, Value>
         Value::Number(_) => drop(numbers.insert(prefix.to_owned(), value.clone())),
         Value::Object(entries) => {
             for (key, entry) in entries {
-                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                let path = if prefix.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{prefix}.{key}")
+                };
                 collect_numbers(&path, entry, numbers);
             }
         }
@@ -128,7 +140,10 @@ fn compare_with_python(model: &Model, folder: &Path, python: &Python) -> anyhow:
         .output()
         .with_context(|| format!("failed to start `{}`", interpreter.display()))?;
     if !output.status.success() {
-        bail!("Python could not predict: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "Python could not predict: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     let printed = String::from_utf8_lossy(&output.stdout);
     let theirs: Vec<f64> = serde_json::from_str(printed.lines().last().unwrap_or_default())
@@ -142,17 +157,26 @@ fn compare_with_python(model: &Model, folder: &Path, python: &Python) -> anyhow:
 fn reference_of(path: &Path, model: &Model, spec: &ModelSpec) -> anyhow::Result<Reference> {
     let place = || format!("the reference `{}`", path.display());
     if path.extension().is_none_or(|extension| extension != "csv") {
-        return Err(hinted(format!("{} is not a CSV file", place()), "name a `.csv` output in `[model]` `reference`"));
+        return Err(hinted(
+            format!("{} is not a CSV file", place()),
+            "name a `.csv` output in `[model]` `reference`",
+        ));
     }
     let mut reader = csv::Reader::from_path(path).with_context(|| format!("failed to read {}", place()))?;
     let header = reader.headers()?.clone();
     let position = |name: &str| {
         header.iter().position(|column| column == name).ok_or_else(|| {
-            hinted(format!("{} has no column `{name}`", place()), "the training rows must hold every input of the model")
+            hinted(
+                format!("{} has no column `{name}`", place()),
+                "the training rows must hold every input of the model",
+            )
         })
     };
     let names = model.input_names();
-    let positions = names.iter().map(|name| position(name)).collect::<anyhow::Result<Vec<_>>>()?;
+    let positions = names
+        .iter()
+        .map(|name| position(name))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let time = spec.time.as_deref().map(position).transpose()?;
     let mut cells = vec![Vec::new(); names.len()];
     let mut times = Vec::new();
@@ -163,14 +187,25 @@ fn reference_of(path: &Path, model: &Model, spec: &ModelSpec) -> anyhow::Result<
         }
         if let Some(time) = time {
             let text = record.get(time).unwrap_or_default();
-            times.push(parse_time(text).with_context(|| format!("{}, row {}: `{text}` is not a time", place(), index + 2))?);
+            times.push(
+                parse_time(text)
+                    .with_context(|| format!("{}, row {}: `{text}` is not a time", place(), index + 2))?,
+            );
         }
     }
     let columns = names.iter().zip(cells).map(|(name, cells)| {
         let text = cells.iter().any(|cell| matches!(cell, Cell::Text(_)));
         let categorical = text || spec.categorical.contains(name);
-        let kind = if categorical { ColumnKind::Categorical } else { ColumnKind::Numeric };
-        RawColumn { name: name.clone(), kind, cells }
+        let kind = if categorical {
+            ColumnKind::Categorical
+        } else {
+            ColumnKind::Numeric
+        };
+        RawColumn {
+            name: name.clone(),
+            kind,
+            cells,
+        }
     });
     let reference = Reference::build(columns.collect(), time.is_some().then_some(&times[..]));
     reference.with_context(|| format!("{} cannot be profiled", place()))
@@ -180,7 +215,9 @@ fn reference_of(path: &Path, model: &Model, spec: &ModelSpec) -> anyhow::Result<
 pub fn cell(text: &str) -> Cell {
     match text.trim() {
         "" | "NA" | "NaN" | "nan" | "null" => Cell::Missing,
-        trimmed => trimmed.parse().map_or_else(|_| Cell::Text(trimmed.to_owned()), Cell::Number),
+        trimmed => trimmed
+            .parse()
+            .map_or_else(|_| Cell::Text(trimmed.to_owned()), Cell::Number),
     }
 }
 
@@ -190,7 +227,9 @@ fn parse_time(text: &str) -> anyhow::Result<Millis> {
         return Ok(Millis(at.as_millisecond()));
     }
     let at: jiff::civil::DateTime = text.parse()?;
-    Ok(Millis(at.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_millisecond()))
+    Ok(Millis(
+        at.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_millisecond(),
+    ))
 }
 
 /// A table of rows as they were answered, for scoring them again.
@@ -205,14 +244,22 @@ mod tests {
     #[test]
     fn nested_metrics_become_dotted_numbers() {
         let mut numbers = Map::new();
-        collect_numbers("", &json!({ "rmse": 1.5, "by": { "hour": 2, "note": "x" } }), &mut numbers);
+        collect_numbers(
+            "",
+            &json!({ "rmse": 1.5, "by": { "hour": 2, "note": "x" } }),
+            &mut numbers,
+        );
         assert_eq!(Value::Object(numbers), json!({ "rmse": 1.5, "by.hour": 2 }));
     }
 
     #[test]
     fn a_time_reads_with_and_without_an_offset() {
         let expected = Millis(1_325_376_000_000);
-        for text in ["2012-01-01T00:00:00Z", "2012-01-01 00:00:00", "2012-01-01T01:00:00+01:00"] {
+        for text in [
+            "2012-01-01T00:00:00Z",
+            "2012-01-01 00:00:00",
+            "2012-01-01T01:00:00+01:00",
+        ] {
             assert_eq!(parse_time(text).unwrap(), expected, "{text}");
         }
         assert!(parse_time("yesterday").is_err());

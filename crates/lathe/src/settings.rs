@@ -34,13 +34,20 @@ impl Place {
     /// The embedded store of a repository.
     pub fn embedded_in(root: &Path) -> Self {
         let folder = root.join(STATE_FOLDER);
-        Self::Embedded { database: folder.join("lathe.db"), artifacts: folder.join("artifacts") }
+        Self::Embedded {
+            database: folder.join("lathe.db"),
+            artifacts: folder.join("artifacts"),
+        }
     }
 }
 
 /// The folder for what several projects share, as `~/.cache/lathe`.
 pub fn cache_folder() -> anyhow::Result<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let base = variable("LATHE_CACHE_DIR")
         .or_else(|| variable("XDG_CACHE_HOME").map(|base| base.join("lathe")))
         .or_else(|| variable("HOME").map(|home| home.join(".cache").join("lathe")));

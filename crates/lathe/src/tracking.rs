@@ -24,7 +24,10 @@ pub fn start_run(
     tags: &[(&str, String)],
 ) -> anyhow::Result<TrackedRun> {
     let experiment_id = experiment_id(client, experiment)?;
-    let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
+    let tags: Vec<Value> = tags
+        .iter()
+        .map(|(key, value)| json!({ "key": key, "value": value }))
+        .collect();
     let body = json!({ "experiment_id": experiment_id, "start_time": start_ms, "tags": tags });
     let answer: Value = client.post("/api/2.0/mlflow/runs/create", &body)?;
     let info = &answer["run"]["info"];
@@ -36,7 +39,10 @@ pub fn start_run(
 }
 
 fn experiment_id(client: &Client, name: &str) -> anyhow::Result<String> {
-    let path = format!("/api/2.0/mlflow/experiments/get-by-name?experiment_name={}", segment(name));
+    let path = format!(
+        "/api/2.0/mlflow/experiments/get-by-name?experiment_name={}",
+        segment(name)
+    );
     if let Some(found) = client.find::<Value>(&path)? {
         return text(&found["experiment"], "experiment_id");
     }
@@ -44,9 +50,10 @@ fn experiment_id(client: &Client, name: &str) -> anyhow::Result<String> {
     match made {
         Ok(made) => text(&made, "experiment_id"),
         // Somebody else made it in between.
-        Err(error) if error.is::<Refused>() => {
-            text(&client.get::<Value>(&path).map_err(|_| error)?["experiment"], "experiment_id")
-        }
+        Err(error) if error.is::<Refused>() => text(
+            &client.get::<Value>(&path).map_err(|_| error)?["experiment"],
+            "experiment_id",
+        ),
         Err(error) => Err(error),
     }
 }
@@ -54,13 +61,17 @@ fn experiment_id(client: &Client, name: &str) -> anyhow::Result<String> {
 /// Ends the run as `FINISHED`, `FAILED` or `KILLED`.
 pub fn end_run(client: &Client, run: &TrackedRun, status: &str, end_ms: i64) -> anyhow::Result<()> {
     let body = json!({ "run_id": run.run_id, "status": status, "end_time": end_ms });
-    client.post::<Value>("/api/2.0/mlflow/runs/update", &body).map(drop)
+    client
+        .post::<Value>("/api/2.0/mlflow/runs/update", &body)
+        .map(drop)
 }
 
 /// Sets one tag of the run.
 pub fn set_tag(client: &Client, run: &TrackedRun, key: &str, value: &str) -> anyhow::Result<()> {
     let body = json!({ "run_id": run.run_id, "key": key, "value": value });
-    client.post::<Value>("/api/2.0/mlflow/runs/set-tag", &body).map(drop)
+    client
+        .post::<Value>("/api/2.0/mlflow/runs/set-tag", &body)
+        .map(drop)
 }
 
 /// Uploads every file under `folder` as the run's artifacts `name/…`.
@@ -71,7 +82,11 @@ pub fn log_folder(
     name: &str,
 ) -> anyhow::Result<()> {
     let Some(root) = run.artifact_uri.strip_prefix("mlflow-artifacts:/") else {
-        bail!("artifacts of run `{}` are kept at `{}`, which only clients reach", run.run_id, run.artifact_uri);
+        bail!(
+            "artifacts of run `{}` are kept at `{}`, which only clients reach",
+            run.run_id,
+            run.artifact_uri
+        );
     };
     for relative in files_under(folder)? {
         let path: Vec<String> = relative.split('/').map(segment).collect();
@@ -96,14 +111,22 @@ fn files_under(folder: &std::path::Path) -> anyhow::Result<Vec<String>> {
     let mut open = vec![String::new()];
     while let Some(relative) = open.pop() {
         let here = folder.join(&relative);
-        let entries = std::fs::read_dir(&here).with_context(|| format!("failed to list `{}`", here.display()))?;
+        let entries =
+            std::fs::read_dir(&here).with_context(|| format!("failed to list `{}`", here.display()))?;
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
-                bail!("the name of `{}` is not UTF-8; an artifact's must be", entry.path().display());
+                bail!(
+                    "the name of `{}` is not UTF-8; an artifact's must be",
+                    entry.path().display()
+                );
             };
-            let child = if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") };
+            let child = if relative.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{relative}/{name}")
+            };
             if entry.file_type()?.is_dir() {
                 open.push(child);
             } else {
@@ -118,5 +141,7 @@ fn files_under(folder: &std::path::Path) -> anyhow::Result<Vec<String>> {
 /// A text field of an answer.
 pub fn text(value: &Value, key: &str) -> anyhow::Result<String> {
     let found = value.get(key).and_then(Value::as_str);
-    found.map(str::to_owned).with_context(|| format!("the server's answer has no `{key}`"))
+    found
+        .map(str::to_owned)
+        .with_context(|| format!("the server's answer has no `{key}`"))
 }

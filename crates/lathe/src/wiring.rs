@@ -38,7 +38,10 @@ pub struct PartOptions {
 
 impl Default for PartOptions {
     fn default() -> Self {
-        Self { default_artifact_root: "mlflow-artifacts:/".into(), allowed_hosts: Vec::new() }
+        Self {
+            default_artifact_root: "mlflow-artifacts:/".into(),
+            allowed_hosts: Vec::new(),
+        }
     }
 }
 
@@ -49,8 +52,10 @@ pub fn open_parts(database: &Path, artifacts: &Path, options: PartOptions) -> an
             .with_context(|| format!("failed to create `{}`", folder.display()))?;
     }
     let store = Store::open(&Location::Sqlite(database.to_owned())).map_err(|error| {
-        anyhow::Error::new(error)
-            .context(hinted("the records cannot be opened", "`lathe doctor` says what is wrong"))
+        anyhow::Error::new(error).context(hinted(
+            "the records cannot be opened",
+            "`lathe doctor` says what is wrong",
+        ))
     })?;
     let artifacts = Artifacts::local(artifacts);
     let (sender, samples) = mpsc::channel(SAMPLES_MAX);
@@ -61,7 +66,15 @@ pub fn open_parts(database: &Path, artifacts: &Path, options: PartOptions) -> an
         default_artifact_root: options.default_artifact_root,
         allowed_hosts: options.allowed_hosts,
     };
-    Ok(Parts { state: AppState { store, artifacts, deployments, options: Arc::new(options) }, samples })
+    Ok(Parts {
+        state: AppState {
+            store,
+            artifacts,
+            deployments,
+            options: Arc::new(options),
+        },
+        samples,
+    })
 }
 
 /// The repository's own store, used in this process.
@@ -76,19 +89,27 @@ pub struct Embedded {
 impl Embedded {
     /// Opens the store, and makes it if it is not there.
     pub fn open(database: &Path, artifacts: &Path) -> anyhow::Result<Self> {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
         let parts = {
             let _inside = runtime.enter();
             open_parts(database, artifacts, PartOptions::default())?
         };
         let router = lathe_server::router(parts.state.clone());
-        Ok(Self { runtime, router, state: parts.state })
+        Ok(Self {
+            runtime,
+            router,
+            state: parts.state,
+        })
     }
 
     /// Answers the same API on a loopback port, for the Python client in the stages; returns its URL.
     pub fn listen(&self) -> anyhow::Result<String> {
-        let listener = self.runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
+        let listener = self
+            .runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
         let router = self.router.clone();
         self.runtime.spawn(async move {
@@ -101,10 +122,16 @@ impl Embedded {
 
     /// Works on jobs until the guard is dropped.
     pub fn work_on_jobs(&self) -> Working {
-        let context = JobContext { store: self.state.store.clone(), artifacts: self.state.artifacts.clone(), url: None };
+        let context = JobContext {
+            store: self.state.store.clone(),
+            artifacts: self.state.artifacts.clone(),
+            url: None,
+        };
         let store = self.state.store.clone();
         let handlers = jobs::handlers(&context);
-        let task = self.runtime.spawn(lathe_automation::jobs::work(store, handlers, clock::now));
+        let task = self
+            .runtime
+            .spawn(lathe_automation::jobs::work(store, handlers, clock::now));
         Working(task)
     }
 }

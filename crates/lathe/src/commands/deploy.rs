@@ -45,7 +45,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let path = format!("/api/v1/deployments/{}", segment(&args.deployment));
     let before: DeploymentAnswer = client.get(&path)?;
     let (model, alias) = before.deployment.spec.model_alias().ok_or_else(|| {
-        hinted(format!("the deployment `{}` names no alias", args.deployment), "write `model = \"models:/NAME@ALIAS\"`")
+        hinted(
+            format!("the deployment `{}` names no alias", args.deployment),
+            "write `model = \"models:/NAME@ALIAS\"`",
+        )
     })?;
     let version = match args.version {
         Some(version) => version,
@@ -69,7 +72,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         if call.json {
             terminal::print_json(&result)?;
         } else {
-            println!("{} {model} version {version} is `{alias}` now", paint("deployed", Style::Good));
+            println!(
+                "{} {model} version {version} is `{alias}` now",
+                paint("deployed", Style::Good)
+            );
         }
         return Ok(Outcome::Done);
     };
@@ -77,7 +83,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         if call.json {
             terminal::print_json(&result)?;
         } else {
-            println!("rollout {} of version {version} started; follow it with `lathe deploy --wait` or on the web page", rollout.id);
+            println!(
+                "rollout {} of version {version} started; follow it with `lathe deploy --wait` or on the web page",
+                rollout.id
+            );
         }
         return Ok(Outcome::Done);
     }
@@ -91,7 +100,11 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             _ => println!("{} {reason}", paint("promoted", Style::Good)),
         }
     }
-    Ok(if rollout.state == RolloutState::RolledBack { Outcome::GateFailed } else { Outcome::Done })
+    Ok(if rollout.state == RolloutState::RolledBack {
+        Outcome::GateFailed
+    } else {
+        Outcome::Done
+    })
 }
 
 /// What `/api/v1/deployments/{name}` answers.
@@ -106,7 +119,10 @@ fn wait_for(client: &Client, path: &str, started: &Rollout, quiet: bool) -> anyh
     let mut step = usize::MAX;
     loop {
         let rollouts: RolloutsAnswer = client.get(&format!("{path}/rollouts?limit=20"))?;
-        let now = rollouts.rollouts.into_iter().find(|rollout| rollout.id == started.id);
+        let now = rollouts
+            .rollouts
+            .into_iter()
+            .find(|rollout| rollout.id == started.id);
         let now = now.ok_or_else(|| anyhow::anyhow!("the rollout {} is gone", started.id))?;
         if now.state != RolloutState::Running {
             return Ok(now);
@@ -132,7 +148,8 @@ fn parse_fault(text: &str) -> Result<Fault, String> {
         match part.split_once('=') {
             Some(("delay", length)) => {
                 let span: lathe_types::Span = length.parse().map_err(|error| format!("{error}"))?;
-                fault.delay_ms = u64::try_from(span.0).map_err(|_| "a delay cannot be negative".to_owned())?;
+                fault.delay_ms =
+                    u64::try_from(span.0).map_err(|_| "a delay cannot be negative".to_owned())?;
             }
             Some(("errors", share)) => {
                 fault.error_share = share.parse().map_err(|_| format!("`{share}` is not a number"))?;
@@ -140,7 +157,11 @@ fn parse_fault(text: &str) -> Result<Fault, String> {
                     return Err("`errors` is a share from 0 to 1".into());
                 }
             }
-            _ => return Err(format!("`{part}` is not a fault; write `delay=40ms` or `errors=0.2`")),
+            _ => {
+                return Err(format!(
+                    "`{part}` is not a fault; write `delay=40ms` or `errors=0.2`"
+                ));
+            }
         }
     }
     Ok(fault)
@@ -152,7 +173,13 @@ mod tests {
 
     #[test]
     fn a_fault_reads_as_written() {
-        assert_eq!(parse_fault("delay=40ms,errors=0.2"), Ok(Fault { delay_ms: 40, error_share: 0.2 }));
+        assert_eq!(
+            parse_fault("delay=40ms,errors=0.2"),
+            Ok(Fault {
+                delay_ms: 40,
+                error_share: 0.2
+            })
+        );
         for text in ["", "delay", "delay=fast", "errors=2", "crash=1"] {
             assert!(parse_fault(text).is_err(), "{text}");
         }

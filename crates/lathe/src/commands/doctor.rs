@@ -45,18 +45,32 @@ struct Check {
 
 impl Check {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, health: Health::Ok, found: found.into(), remedy: None }
+        Self {
+            name,
+            health: Health::Ok,
+            found: found.into(),
+            remedy: None,
+        }
     }
 
     fn bad(name: &'static str, health: Health, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { name, health, found: found.into(), remedy: Some(remedy.into()) }
+        Self {
+            name,
+            health,
+            found: found.into(),
+            remedy: Some(remedy.into()),
+        }
     }
 }
 
 /// Runs every check.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let state = call.folder.join(STATE_FOLDER);
-    let probe_folder = if state.is_dir() { state } else { call.folder.clone() };
+    let probe_folder = if state.is_dir() {
+        state
+    } else {
+        call.folder.clone()
+    };
     let checks = vec![
         Check::ok("lathe", concat!(env!("CARGO_PKG_VERSION"), " ")),
         port(args.port),
@@ -66,7 +80,12 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         database(call),
         python_check(&call.folder),
         uv(),
-        tool("git", &call.folder, Health::Fail, "install git: runs record their commit"),
+        tool(
+            "git",
+            &call.folder,
+            Health::Fail,
+            "install git: runs record their commit",
+        ),
         tool("dvc", &call.folder, Health::Ok, ""),
     ];
     let failed = checks.iter().any(|check| check.health == Health::Fail);
@@ -109,12 +128,22 @@ fn disk(folder: &Path) -> Check {
             let free_gib = (stat.f_bavail * stat.f_frsize) as f64 / f64::from(1 << 30);
             let found = format!("{free_gib:.1} GiB free in {}", folder.display());
             if free_gib < 1.0 {
-                Check::bad("disk", Health::Fail, found, "make room: artifacts and the database need it")
+                Check::bad(
+                    "disk",
+                    Health::Fail,
+                    found,
+                    "make room: artifacts and the database need it",
+                )
             } else {
                 Check::ok("disk", found)
             }
         }
-        Err(error) => Check::bad("disk", Health::Fail, error.to_string(), "check that the folder exists"),
+        Err(error) => Check::bad(
+            "disk",
+            Health::Fail,
+            error.to_string(),
+            "check that the folder exists",
+        ),
     }
 }
 
@@ -138,7 +167,12 @@ fn fsync(folder: &Path) -> Check {
             format!("{ms:.1} ms for 4 KiB"),
             "every acknowledged write waits for this; keep the database on a faster disk",
         ),
-        Err(error) => Check::bad("fsync", Health::Fail, error.to_string(), "the folder must be writable"),
+        Err(error) => Check::bad(
+            "fsync",
+            Health::Fail,
+            error.to_string(),
+            "the folder must be writable",
+        ),
     }
 }
 
@@ -147,16 +181,29 @@ fn clock_check() -> Check {
     const OLDEST: i64 = 1_704_067_200_000;
     let now = clock::now();
     if now.0 < OLDEST {
-        return Check::bad("clock", Health::Fail, now.to_string(), "set the clock: records carry its times");
+        return Check::bad(
+            "clock",
+            Health::Fail,
+            now.to_string(),
+            "set the clock: records carry its times",
+        );
     }
     Check::ok("clock", now.to_string())
 }
 
 fn database(call: &Call) -> Check {
     match call.place() {
-        Ok(Place::Server(url)) => match call.client().and_then(|client| client.get::<serde_json::Value>("/api/v1/about")) {
+        Ok(Place::Server(url)) => match call
+            .client()
+            .and_then(|client| client.get::<serde_json::Value>("/api/v1/about"))
+        {
             Ok(about) => Check::ok("server", format!("{url} answers: {about}")),
-            Err(error) => Check::bad("server", Health::Fail, format!("{error:#}"), "start it with `lathe server`"),
+            Err(error) => Check::bad(
+                "server",
+                Health::Fail,
+                format!("{error:#}"),
+                "start it with `lathe server`",
+            ),
         },
         Ok(Place::Embedded { database, .. }) if !database.exists() => {
             Check::ok("database", "none yet; the first run makes it")
@@ -172,7 +219,12 @@ fn database(call: &Call) -> Check {
                 ),
             }
         }
-        Err(error) => Check::bad("project", Health::Fail, format!("{error:#}"), "correct `lathe.toml`"),
+        Err(error) => Check::bad(
+            "project",
+            Health::Fail,
+            format!("{error:#}"),
+            "correct `lathe.toml`",
+        ),
     }
 }
 
@@ -191,7 +243,10 @@ fn python_check(folder: &Path) -> Check {
 fn uv() -> Check {
     match python::on_path("uv") {
         Some(path) => Check::ok("uv", path.display().to_string()),
-        None => Check::ok("uv", "not on PATH; taken from its Python package when an environment is made"),
+        None => Check::ok(
+            "uv",
+            "not on PATH; taken from its Python package when an environment is made",
+        ),
     }
 }
 

@@ -41,7 +41,12 @@ pub struct Args {
 /// Prints the comparison.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     match &args.current {
-        Some(current) => compare_files(&call.folder.join(&args.subject), &call.folder.join(current), &args, call),
+        Some(current) => compare_files(
+            &call.folder.join(&args.subject),
+            &call.folder.join(current),
+            &args,
+            call,
+        ),
         None => show_windows(&args, call),
     }
 }
@@ -52,18 +57,31 @@ struct Windows {
 }
 
 fn show_windows(args: &Args, call: &Call) -> anyhow::Result<Outcome> {
-    let path = format!("/api/v1/deployments/{}/windows?limit={}", segment(&args.subject), args.limit);
+    let path = format!(
+        "/api/v1/deployments/{}/windows?limit={}",
+        segment(&args.subject),
+        args.limit
+    );
     let Windows { windows } = call.client()?.get(&path)?;
     if call.json {
         terminal::print_json(&windows)?;
     } else if let [window] = windows.as_slice() {
-        println!("{} to {}, version {}, {} rows", window.start, window.end, window.version, window.rows);
+        println!(
+            "{} to {}, version {}, {} rows",
+            window.start, window.end, window.version, window.rows
+        );
         if let Some(report) = &window.drift {
             print_report(report);
         }
     } else {
         let rows: Vec<Vec<String>> = windows.iter().map(line).collect();
-        println!("{}", terminal::table(&["window from", "version", "rows", "drift", "columns", "error"], &rows));
+        println!(
+            "{}",
+            terminal::table(
+                &["window from", "version", "rows", "drift", "columns", "error"],
+                &rows
+            )
+        );
     }
     let newest = windows.iter().find_map(|window| window.drift.as_ref());
     Ok(outcome_of(newest))
@@ -75,7 +93,9 @@ fn line(window: &Window) -> Vec<String> {
         Some(report) => (word(report.outcome).to_owned(), drifted(report)),
     };
     let error = window.performance.as_ref();
-    let error = error.map(|found| format!("{} {}", found.metric, number(found.value))).unwrap_or_default();
+    let error = error
+        .map(|found| format!("{} {}", found.metric, number(found.value)))
+        .unwrap_or_default();
     vec![
         window.start.to_string(),
         window.version.to_string(),
@@ -87,17 +107,24 @@ fn line(window: &Window) -> Vec<String> {
 }
 
 fn drifted(report: &DriftReport) -> String {
-    let names = report.columns.iter().filter(|column| column.outcome == Verdict::Drift).map(|column| column.column.as_str());
+    let names = report
+        .columns
+        .iter()
+        .filter(|column| column.outcome == Verdict::Drift)
+        .map(|column| column.column.as_str());
     names.collect::<Vec<_>>().join(" ")
 }
 
 fn compare_files(reference: &Path, current: &Path, args: &Args, call: &Call) -> anyhow::Result<Outcome> {
     let columns = read_columns(reference)?;
     let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-    let reference =
-        Reference::build(columns, None).with_context(|| format!("`{}` cannot be profiled", reference.display()))?;
+    let reference = Reference::build(columns, None)
+        .with_context(|| format!("`{}` cannot be profiled", reference.display()))?;
     let profile = read_profile(current, &names, &reference)?;
-    let spec = DriftSpec { ignore: args.ignore.clone(), ..DriftSpec::default() };
+    let spec = DriftSpec {
+        ignore: args.ignore.clone(),
+        ..DriftSpec::default()
+    };
     let report = lathe_monitor::compare(&reference, Against::Training, &profile, &spec);
     if call.json {
         terminal::print_json(&report)?;
@@ -128,7 +155,11 @@ fn read_columns(path: &Path) -> anyhow::Result<Vec<RawColumn>> {
     }
     let columns = names.into_iter().zip(cells).map(|(name, cells)| {
         let text = cells.iter().any(|cell| matches!(cell, Cell::Text(_)));
-        let kind = if text { ColumnKind::Categorical } else { ColumnKind::Numeric };
+        let kind = if text {
+            ColumnKind::Categorical
+        } else {
+            ColumnKind::Numeric
+        };
         RawColumn { name, kind, cells }
     });
     Ok(columns.collect())
@@ -137,7 +168,10 @@ fn read_columns(path: &Path) -> anyhow::Result<Vec<RawColumn>> {
 fn read_profile(path: &Path, names: &[String], reference: &Reference) -> anyhow::Result<Profile> {
     let mut reader = open_csv(path)?;
     let header = reader.headers()?.clone();
-    if let Some(missing) = names.iter().find(|name| !header.iter().any(|column| column == *name)) {
+    if let Some(missing) = names
+        .iter()
+        .find(|name| !header.iter().any(|column| column == *name))
+    {
         return Err(hinted(
             format!("`{}` has no column `{missing}`", path.display()),
             "both files need the reference's columns",
@@ -146,8 +180,11 @@ fn read_profile(path: &Path, names: &[String], reference: &Reference) -> anyhow:
     let mut profile = Profile::empty(reference);
     for record in reader.records() {
         let record = record.with_context(|| format!("failed to read `{}`", path.display()))?;
-        let row: Map<String, Value> =
-            header.iter().zip(&record).map(|(name, field)| (name.to_owned(), json_of(registration::cell(field)))).collect();
+        let row: Map<String, Value> = header
+            .iter()
+            .zip(&record)
+            .map(|(name, field)| (name.to_owned(), json_of(registration::cell(field))))
+            .collect();
         profile.add(reference, &row);
     }
     Ok(profile)
@@ -179,9 +216,22 @@ fn print_report(report: &DriftReport) {
             ]
         })
         .collect();
-    let header = ["column", "verdict", "effect", "limit", "p", "mean then", "mean now", ""];
+    let header = [
+        "column",
+        "verdict",
+        "effect",
+        "limit",
+        "p",
+        "mean then",
+        "mean now",
+        "",
+    ];
     println!("{}", terminal::table(&header, &rows));
-    let style = if report.outcome == Verdict::Drift { Style::Bad } else { Style::Good };
+    let style = if report.outcome == Verdict::Drift {
+        Style::Bad
+    } else {
+        Style::Good
+    };
     println!(
         "{}: {:.0} % of the columns drifted against {} (limit {:.0} %)",
         paint(word(report.outcome), style),

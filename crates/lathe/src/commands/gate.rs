@@ -34,7 +34,12 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         None => newest_version(&client, &args.model)?,
     };
     let key = format!("gate/{}/{version}", args.model);
-    let result = background::run_job(&client, "gate", &key, json!({ "model": args.model, "version": version }))?;
+    let result = background::run_job(
+        &client,
+        "gate",
+        &key,
+        json!({ "model": args.model, "version": version }),
+    )?;
     let verdict: GateVerdict = serde_json::from_value(result)?;
     if call.json {
         terminal::print_json(&verdict)?;
@@ -57,9 +62,14 @@ pub fn newest_version(client: &Client, model: &str) -> anyhow::Result<u32> {
         segment("version_number DESC")
     );
     let answer: serde_json::Value = client.get(&path)?;
-    let version = answer["model_versions"][0]["version"].as_str().and_then(|text| text.parse().ok());
+    let version = answer["model_versions"][0]["version"]
+        .as_str()
+        .and_then(|text| text.parse().ok());
     version.ok_or_else(|| {
-        hinted(format!("the model `{model}` has no version"), "register one with `lathe run`")
+        hinted(
+            format!("the model `{model}` has no version"),
+            "register one with `lathe run`",
+        )
     })
 }
 
@@ -69,9 +79,19 @@ pub fn print_verdict(verdict: &GateVerdict) {
         Some(champion) => format!(" against version {champion}"),
         None => " (no champion yet)".into(),
     };
-    println!("{} {} version {}{against}", word(verdict.outcome), verdict.model, verdict.version);
+    println!(
+        "{} {} version {}{against}",
+        word(verdict.outcome),
+        verdict.model,
+        verdict.version
+    );
     for rule in &verdict.rules {
-        println!("  {} {:<12} {}", word(rule.outcome), rule.rule, paint(&rule.expression, Style::Faint));
+        println!(
+            "  {} {:<12} {}",
+            word(rule.outcome),
+            rule.rule,
+            paint(&rule.expression, Style::Faint)
+        );
         println!("       {:<12} {}", "", rule.reason);
     }
 }

@@ -47,11 +47,15 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         lathe_data::Repo::init(root)?;
     }
     ignore(root, &format!("/{STATE_FOLDER}/"))?;
-    std::fs::write(&file, template(&name)).with_context(|| format!("failed to write `{}`", file.display()))?;
+    std::fs::write(&file, template(&name))
+        .with_context(|| format!("failed to write `{}`", file.display()))?;
     if call.json {
         terminal::print_json(&serde_json::json!({ "project": name, "root": root, "made_dvc": made_dvc }))?;
     } else {
-        println!("made the project `{name}`: {FILE_NAME}{}", if made_dvc { ", .dvc/" } else { "" });
+        println!(
+            "made the project `{name}`: {FILE_NAME}{}",
+            if made_dvc { ", .dvc/" } else { "" }
+        );
         println!("next: write `dvc.yaml`, then `lathe run`");
     }
     Ok(Outcome::Done)
@@ -128,7 +132,8 @@ mod tests {
                 _ => format!("{line}\n"),
             })
             .collect();
-        let spec = crate::project::parse(&all.replace("   # without it the records are kept in .lathe/", "")).unwrap();
+        let spec = crate::project::parse(&all.replace("   # without it the records are kept in .lathe/", ""))
+            .unwrap();
         assert_eq!(spec.trigger.len(), 1);
     }
 }

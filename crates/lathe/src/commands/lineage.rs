@@ -21,7 +21,9 @@ pub struct Args {
 /// Prints the way back.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let path: Vec<String> = args.id.split('/').map(segment).collect();
-    let graph: LineageGraph = call.client()?.get(&format!("/api/v1/lineage/{}", path.join("/")))?;
+    let graph: LineageGraph = call
+        .client()?
+        .get(&format!("/api/v1/lineage/{}", path.join("/")))?;
     if call.json {
         terminal::print_json(&graph)?;
     } else {
@@ -33,16 +35,25 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
 /// The nodes in the order they were reached, each under the node it explains.
 fn print_tree(graph: &LineageGraph) {
     for node in &graph.nodes {
-        let relation = graph.edges.iter().find(|edge| edge.to == node.id).map(|edge| edge.relation.as_str());
+        let relation = graph
+            .edges
+            .iter()
+            .find(|edge| edge.to == node.id)
+            .map(|edge| edge.relation.as_str());
         let lead = match relation {
             Some(relation) => paint(&format!("  └ {relation:<12} "), Style::Faint),
             None => String::new(),
         };
         println!("{lead}{} {}", paint(&node.kind, Style::Strong), node.title);
-        let Some(details) = node.details.as_object() else { continue };
+        let Some(details) = node.details.as_object() else {
+            continue;
+        };
         for (key, value) in details {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            println!("                   {} {text}", paint(&format!("{key}:"), Style::Faint));
+            println!(
+                "                   {} {text}",
+                paint(&format!("{key}:"), Style::Faint)
+            );
         }
     }
 }

@@ -41,7 +41,9 @@ impl Call {
     /// Where the records are.
     pub fn place(&self) -> anyhow::Result<Place> {
         let project = ProjectFile::find(&self.folder)?;
-        let root = project.as_ref().map_or(self.folder.as_path(), |project| &project.root);
+        let root = project
+            .as_ref()
+            .map_or(self.folder.as_path(), |project| &project.root);
         Ok(Place::choose(self.server.as_deref(), project.as_ref(), root))
     }
 
@@ -58,7 +60,11 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
             .with_context(|| format!("the folder `{}` cannot be used", folder.display()))?,
         None => std::env::current_dir().context("the working folder cannot be read")?,
     };
-    let call = Call { folder, json: cli.json, server: cli.server };
+    let call = Call {
+        folder,
+        json: cli.json,
+        server: cli.server,
+    };
     match cli.command {
         Command::Init(args) => init::execute(args, &call),
         Command::Run(args) => run::execute(args, &call),

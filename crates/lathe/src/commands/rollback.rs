@@ -28,7 +28,11 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if call.json {
         terminal::print_json(&deployment)?;
     } else if let Some(stable) = deployment.stable {
-        println!("{} `{}` is answered by version {stable}", paint("rolled back:", Style::Good), deployment.name);
+        println!(
+            "{} `{}` is answered by version {stable}",
+            paint("rolled back:", Style::Good),
+            deployment.name
+        );
     }
     Ok(Outcome::Done)
 }

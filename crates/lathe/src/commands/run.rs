@@ -68,12 +68,21 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             terminal::print_json(&json!({ "executed": 0, "stages": plan.lines() }))?;
         } else {
             print_plan(&plan.lines());
-            println!("{}", if args.dry { "nothing was executed (--dry)" } else { "everything is up to date" });
+            println!(
+                "{}",
+                if args.dry {
+                    "nothing was executed (--dry)"
+                } else {
+                    "everything is up to date"
+                }
+            );
         }
         return Ok(Outcome::Done);
     }
 
-    let python = python::prepare(project.spec.environment.as_ref(), &project.root, &mut |line| say(line))?;
+    let python = python::prepare(project.spec.environment.as_ref(), &project.root, &mut |line| {
+        say(line)
+    })?;
     let client = call.client()?;
     background::declare(&client, &project)?;
     let tracking_url = client.tracking_url()?;
@@ -84,7 +93,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         clock::now().0,
         &run_tags(&project, &python, checkout.as_ref()),
     )?;
-    say(&format!("run {} in experiment {}", run.run_id, project.spec.project.name));
+    say(&format!(
+        "run {} in experiment {}",
+        run.run_id, project.spec.project.name
+    ));
 
     let mut options = options(&args);
     options.env = stage_environment(&project, &run, &tracking_url);
@@ -119,7 +131,11 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     }
     tracking::end_run(&client, &run, "FINISHED", clock::now().0)?;
 
-    let executed = execution.stages.iter().filter(|stage| stage.outcome == StageOutcome::Executed).count();
+    let executed = execution
+        .stages
+        .iter()
+        .filter(|stage| stage.outcome == StageOutcome::Executed)
+        .count();
     if quiet {
         let models: Vec<_> = registered
             .iter()
@@ -129,7 +145,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             "run_id": run.run_id, "executed": executed, "stages": execution.stages, "registered": models,
         }))?;
     } else {
-        println!("{executed} stages executed in {:.1} s", started.elapsed().as_secs_f64());
+        println!(
+            "{executed} stages executed in {:.1} s",
+            started.elapsed().as_secs_f64()
+        );
     }
     Ok(Outcome::Done)
 }
@@ -225,7 +244,11 @@ fn register_models(
 /// A stage with its reason, one a line.
 pub fn print_plan(lines: &[lathe_pipeline::PlanLine]) {
     for line in lines {
-        let mark = if line.executes { paint("run ", Style::Warn) } else { paint("keep", Style::Good) };
+        let mark = if line.executes {
+            paint("run ", Style::Warn)
+        } else {
+            paint("keep", Style::Good)
+        };
         println!("{mark} {:<12} {}", line.stage, line.reason);
     }
 }
@@ -234,10 +257,18 @@ fn show(event: StageEvent, quiet: bool) {
     match event {
         _ if quiet => {}
         StageEvent::Started { stage, reason } => {
-            println!("{} {} ({reason})", paint("run ", Style::Warn), paint(&stage, Style::Strong));
+            println!(
+                "{} {} ({reason})",
+                paint("run ", Style::Warn),
+                paint(&stage, Style::Strong)
+            );
         }
         StageEvent::Output { stage, line } => {
-            let indent = if std::io::stdout().is_terminal() { "     │ ".to_owned() } else { format!("  {stage} | ") };
+            let indent = if std::io::stdout().is_terminal() {
+                "     │ ".to_owned()
+            } else {
+                format!("  {stage} | ")
+            };
             println!("{}{line}", paint(&indent, Style::Faint));
         }
         StageEvent::Finished { stage, outcome, took } => {
@@ -247,7 +278,11 @@ fn show(event: StageEvent, quiet: bool) {
                 StageOutcome::Restored => (paint("keep", Style::Good), "restored from the run cache"),
                 StageOutcome::Failed => (paint("FAIL", Style::Bad), "failed"),
             };
-            println!("{mark} {} {word} in {:.1} s", paint(&stage, Style::Strong), took.as_secs_f64());
+            println!(
+                "{mark} {} {word} in {:.1} s",
+                paint(&stage, Style::Strong),
+                took.as_secs_f64()
+            );
         }
     }
 }

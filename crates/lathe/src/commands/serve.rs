@@ -46,16 +46,25 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         let url = format!("http://{}", listener.local_addr()?);
         let router = lathe_server::inference::standalone(&args.name, model, clock::now);
         if call.json {
-            terminal::print_json(&serde_json::json!({ "url": url, "ready_ms": started.elapsed().as_millis() }))?;
+            terminal::print_json(
+                &serde_json::json!({ "url": url, "ready_ms": started.elapsed().as_millis() }),
+            )?;
         } else {
-            println!("{} is ready at {url} ({} ms)", args.name, started.elapsed().as_millis());
+            println!(
+                "{} is ready at {url} ({} ms)",
+                args.name,
+                started.elapsed().as_millis()
+            );
         }
         let stop = async {
             if let Err(error) = process::stop_requested().await {
                 tracing::error!(%error, "signals cannot be heard");
             }
         };
-        axum::serve(listener, router).with_graceful_shutdown(stop).await.context("the server stopped")?;
+        axum::serve(listener, router)
+            .with_graceful_shutdown(stop)
+            .await
+            .context("the server stopped")?;
         Ok(Outcome::Done)
     })
 }

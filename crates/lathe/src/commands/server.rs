@@ -30,7 +30,12 @@ pub struct Args {
     #[arg(short, long, env = "MLFLOW_PORT", default_value_t = 5000)]
     port: u16,
     /// The database: `sqlite:///PATH`; `.lathe/lathe.db` if absent.
-    #[arg(long, alias = "database", env = "MLFLOW_BACKEND_STORE_URI", value_name = "URI")]
+    #[arg(
+        long,
+        alias = "database",
+        env = "MLFLOW_BACKEND_STORE_URI",
+        value_name = "URI"
+    )]
     backend_store_uri: Option<String>,
     /// The folder for artifacts; `.lathe/artifacts` if absent.
     #[arg(long, env = "MLFLOW_ARTIFACTS_DESTINATION", value_name = "FOLDER")]
@@ -50,7 +55,9 @@ pub struct Args {
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let project = ProjectFile::find(&call.folder)?;
-    let root = project.as_ref().map_or(call.folder.as_path(), |project| &project.root);
+    let root = project
+        .as_ref()
+        .map_or(call.folder.as_path(), |project| &project.root);
     let Place::Embedded { database, artifacts } = Place::embedded_in(root) else {
         anyhow::bail!("a server keeps its own records");
     };
@@ -73,7 +80,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         })?;
         let url = format!("http://{}", listener.local_addr()?);
         let options = PartOptions {
-            default_artifact_root: args.default_artifact_root.unwrap_or_else(|| "mlflow-artifacts:/".into()),
+            default_artifact_root: args
+                .default_artifact_root
+                .unwrap_or_else(|| "mlflow-artifacts:/".into()),
             allowed_hosts: args.allowed_hosts,
         };
         let parts = wiring::open_parts(&database, &artifacts, options)?;
@@ -81,15 +90,29 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         if let Some(project) = &project {
             let root = project.root.to_string_lossy().into_owned();
             let name = project.spec.project.name.clone();
-            state.store.declare_project(&name, root, project.spec.clone(), clock::now()).await?;
+            state
+                .store
+                .declare_project(&name, root, project.spec.clone(), clock::now())
+                .await?;
         }
-        let context =
-            jobs::Context { store: state.store.clone(), artifacts: state.artifacts.clone(), url: Some(url.clone()) };
+        let context = jobs::Context {
+            store: state.store.clone(),
+            artifacts: state.artifacts.clone(),
+            url: Some(url.clone()),
+        };
         let mut loops = tokio::task::JoinSet::new();
         loops.spawn(state.deployments.clone().follow());
-        loops.spawn(lathe_automation::windows::watch(state.store.clone(), parts.samples, clock::now));
+        loops.spawn(lathe_automation::windows::watch(
+            state.store.clone(),
+            parts.samples,
+            clock::now,
+        ));
         loops.spawn(lathe_automation::reconcile::run(state.store.clone(), clock::now));
-        loops.spawn(lathe_automation::jobs::work(state.store.clone(), jobs::handlers(&context), clock::now));
+        loops.spawn(lathe_automation::jobs::work(
+            state.store.clone(),
+            jobs::handlers(&context),
+            clock::now,
+        ));
 
         announce(call, &url, started)?;
         let router = lathe_server::router(state);
@@ -98,7 +121,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
                 tracing::error!(%error, "signals cannot be heard");
             }
         };
-        axum::serve(listener, router).with_graceful_shutdown(stop).await.context("the server stopped")?;
+        axum::serve(listener, router)
+            .with_graceful_shutdown(stop)
+            .await
+            .context("the server stopped")?;
         loops.shutdown().await;
         Ok(Outcome::Done)
     })
@@ -106,23 +132,40 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
 
 fn announce(call: &Call, url: &str, started: Instant) -> anyhow::Result<()> {
     if call.json {
-        return terminal::print_json(&serde_json::json!({ "url": url, "ready_ms": started.elapsed().as_millis() }));
+        return terminal::print_json(
+            &serde_json::json!({ "url": url, "ready_ms": started.elapsed().as_millis() }),
+        );
     }
-    println!("lathe server is ready at {url} ({} ms)", started.elapsed().as_millis());
+    println!(
+        "lathe server is ready at {url} ({} ms)",
+        started.elapsed().as_millis()
+    );
     Ok(())
 }
 
 fn address_of(args: &Args) -> anyhow::Result<SocketAddr> {
     use std::net::ToSocketAddrs;
-    let host = if args.host == "localhost" { "127.0.0.1" } else { args.host.as_str() };
+    let host = if args.host == "localhost" {
+        "127.0.0.1"
+    } else {
+        args.host.as_str()
+    };
     let address = (host, args.port)
         .to_socket_addrs()
         .ok()
         .and_then(|mut addresses| addresses.next())
-        .ok_or_else(|| hinted(format!("`{}` is no address of this machine", args.host), "try `--host 127.0.0.1`"))?;
+        .ok_or_else(|| {
+            hinted(
+                format!("`{}` is no address of this machine", args.host),
+                "try `--host 127.0.0.1`",
+            )
+        })?;
     if !address.ip().is_loopback() && !args.no_auth_beyond_loopback {
         return Err(hinted(
-            format!("`{}` can be reached from other machines, and nobody has to log in", args.host),
+            format!(
+                "`{}` can be reached from other machines, and nobody has to log in",
+                args.host
+            ),
             "say `--no-auth-beyond-loopback` if that is meant, or listen on 127.0.0.1 behind a proxy",
         ));
     }
@@ -135,11 +178,17 @@ fn sqlite_path(uri: &str) -> anyhow::Result<PathBuf> {
         None => uri,
         Some(("sqlite", rest)) => rest.strip_prefix('/').unwrap_or(rest),
         Some((scheme, _)) => {
-            return Err(hinted(format!("databases of the kind `{scheme}` are not supported"), "use `sqlite:///PATH`"));
+            return Err(hinted(
+                format!("databases of the kind `{scheme}` are not supported"),
+                "use `sqlite:///PATH`",
+            ));
         }
     };
     if path.is_empty() || path.starts_with(":memory:") {
-        return Err(hinted("records in memory would be lost", "name a file: `sqlite:///lathe.db`"));
+        return Err(hinted(
+            "records in memory would be lost",
+            "name a file: `sqlite:///lathe.db`",
+        ));
     }
     Ok(PathBuf::from(path))
 }
@@ -163,7 +212,10 @@ mod tests {
     #[test]
     fn a_database_uri_reads_as_sqlalchemy_reads_it() {
         assert_eq!(sqlite_path("sqlite:///a/b.db").unwrap(), PathBuf::from("a/b.db"));
-        assert_eq!(sqlite_path("sqlite:////a/b.db").unwrap(), PathBuf::from("/a/b.db"));
+        assert_eq!(
+            sqlite_path("sqlite:////a/b.db").unwrap(),
+            PathBuf::from("/a/b.db")
+        );
         assert_eq!(sqlite_path("b.db").unwrap(), PathBuf::from("b.db"));
         for uri in ["sqlite://", "sqlite:///:memory:", "mysql://x/y"] {
             assert!(sqlite_path(uri).is_err(), "{uri}");

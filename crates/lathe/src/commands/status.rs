@@ -21,7 +21,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let project = call.project()?;
     let repo = lathe_data::Repo::discover(&project.root)?;
     let pipelines = lathe_pipeline::Project::load(&repo)?;
-    let options = lathe_pipeline::ExecuteOptions { targets: args.targets, ..Default::default() };
+    let options = lathe_pipeline::ExecuteOptions {
+        targets: args.targets,
+        ..Default::default()
+    };
     let plan = lathe_pipeline::plan_project(&repo, &pipelines, &options)?;
     let lines = plan.lines();
     if call.json {

@@ -28,21 +28,33 @@ struct Payload {
 
 /// Judges a version: gathers the evidence, decides, records the verdict, and passes it on.
 pub async fn execute(context: Context, job: Job) -> anyhow::Result<JobDone> {
-    let payload: Payload = serde_json::from_value(job.payload).context("the job's payload is not a gate's")?;
+    let payload: Payload =
+        serde_json::from_value(job.payload).context("the job's payload is not a gate's")?;
     let (model, version) = (payload.model.as_str(), payload.version);
     let store = &context.store;
     let projects = store.list_projects().await?;
-    let spec = projects.iter().map(|project| &project.spec).find(|spec| spec.gate.contains_key(model));
+    let spec = projects
+        .iter()
+        .map(|project| &project.spec)
+        .find(|spec| spec.gate.contains_key(model));
     let spec = spec.ok_or_else(|| {
-        hinted(format!("no gate is declared for the model `{model}`"), format!("add `[gate.{model}]` to `lathe.toml`"))
+        hinted(
+            format!("no gate is declared for the model `{model}`"),
+            format!("add `[gate.{model}]` to `lathe.toml`"),
+        )
     })?;
     let candidate = store.get_version_facts(model, version).await?.ok_or_else(|| {
-        hinted(format!("nothing is known of `{model}` version {version}"), "register it with `lathe run`")
+        hinted(
+            format!("nothing is known of `{model}` version {version}"),
+            "register it with `lathe run`",
+        )
     })?;
 
     let (deployment, alias) = served_as(spec, model);
     let alias_of = (model.to_owned(), alias.to_owned());
-    let champion = store.read(move |tx| lathe_store::models::find_alias(tx, &alias_of.0, &alias_of.1)).await?;
+    let champion = store
+        .read(move |tx| lathe_store::models::find_alias(tx, &alias_of.0, &alias_of.1))
+        .await?;
     let champion = champion.filter(|champion| *champion != version);
     let champion_facts = match champion {
         Some(champion) => store.get_version_facts(model, champion).await?,
@@ -54,7 +66,13 @@ pub async fn execute(context: Context, job: Job) -> anyhow::Result<JobDone> {
         }
         _ => None,
     };
-    let evidence = evidence::assemble(version, &candidate, champion, champion_facts.as_ref(), challenge.as_ref());
+    let evidence = evidence::assemble(
+        version,
+        &candidate,
+        champion,
+        champion_facts.as_ref(),
+        challenge.as_ref(),
+    );
     let (outcome, rules) = gate::decide(&spec.gate[model], &evidence)?;
     let mut verdict = GateVerdict {
         id: 0,
@@ -78,7 +96,10 @@ pub async fn execute(context: Context, job: Job) -> anyhow::Result<JobDone> {
         }],
         _ => Vec::new(),
     };
-    Ok(JobDone { result: serde_json::to_value(&verdict)?, follow_ups })
+    Ok(JobDone {
+        result: serde_json::to_value(&verdict)?,
+        follow_ups,
+    })
 }
 
 /// The deployment that serves the model, and the alias it follows; `champion` where nothing serves it yet.
@@ -99,19 +120,34 @@ async fn challenge(
     candidate: u32,
     champion: u32,
 ) -> anyhow::Result<Option<Challenge>> {
-    let Some(performance) = spec.monitor.get(deployment).and_then(|monitor| monitor.performance.clone()) else {
+    let Some(performance) = spec
+        .monitor
+        .get(deployment)
+        .and_then(|monitor| monitor.performance.clone())
+    else {
         return Ok(None);
     };
     let store = &context.store;
     let windows = store.list_windows(deployment, 100).await?;
-    let Some(window) = windows.into_iter().find(|window| window.closed && window.performance.is_some()) else {
+    let Some(window) = windows
+        .into_iter()
+        .find(|window| window.closed && window.performance.is_some())
+    else {
         return Ok(None);
     };
-    let rows = store.labelled_samples(deployment, window.start, window.end, CHALLENGE_ROWS_MAX).await?;
+    let rows = store
+        .labelled_samples(deployment, window.start, window.end, CHALLENGE_ROWS_MAX)
+        .await?;
     let rows: Vec<LabelledSample> = rows.into_iter().filter(|row| row.label.is_some()).collect();
     let candidate = score(context, model, candidate, &rows, &performance).await?;
     let champion = score(context, model, champion, &rows, &performance).await?;
-    Ok(Some(Challenge { start: window.start, end: window.end, rows: rows.len() as u64, candidate, champion }))
+    Ok(Some(Challenge {
+        start: window.start,
+        end: window.end,
+        rows: rows.len() as u64,
+        candidate,
+        champion,
+    }))
 }
 
 /// The errors of one version on labelled rows.
@@ -122,17 +158,27 @@ async fn score(
     rows: &[LabelledSample],
     spec: &PerformanceSpec,
 ) -> anyhow::Result<Map<String, Value>> {
-    let folder = lathe_server::inference::version_folder(&context.store, &context.artifacts, model, version).await?;
+    let folder =
+        lathe_server::inference::version_folder(&context.store, &context.artifacts, model, version).await?;
     let features: Vec<Map<String, Value>> = rows.iter().map(|row| row.sample.features.clone()).collect();
-    let labels: Vec<f64> = rows.iter().filter_map(|row| row.label.as_ref()?.as_f64()).collect();
+    let labels: Vec<f64> = rows
+        .iter()
+        .filter_map(|row| row.label.as_ref()?.as_f64())
+        .collect();
     anyhow::ensure!(labels.len() == rows.len(), "a label of `{model}` is not a number");
     let spec = spec.clone();
     let task = tokio::task::spawn_blocking(move || -> anyhow::Result<Map<String, Value>> {
         let model = Model::load(&folder)?;
-        let answers = model.predict(&crate::registration::table_of(&model, &features)?)?.numbers()?;
+        let answers = model
+            .predict(&crate::registration::table_of(&model, &features)?)?
+            .numbers()?;
         let pairs: Vec<(f64, f64)> = answers.into_iter().zip(labels).collect();
         let performance = lathe_monitor::performance(&spec, &pairs, pairs.len() as u64);
-        Ok(performance.metrics.into_iter().map(|(name, value)| (name, json!(value))).collect())
+        Ok(performance
+            .metrics
+            .into_iter()
+            .map(|(name, value)| (name, json!(value)))
+            .collect())
     });
     task.await.context("the scoring was cut off")?
 }

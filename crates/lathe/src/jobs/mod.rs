@@ -40,6 +40,11 @@ where
     let context = context.clone();
     Arc::new(move |job| {
         let work = execute(context.clone(), job);
-        Box::pin(async move { work.await.map_err(|error| JobError { message: format!("{error:#}"), retry: true }) })
+        Box::pin(async move {
+            work.await.map_err(|error| JobError {
+                message: format!("{error:#}"),
+                retry: true,
+            })
+        })
     })
 }

@@ -24,7 +24,8 @@ struct Payload {
 /// Runs the project's pipeline in a worktree of its own, with the parameters that the trigger sets, on a commit of
 /// its own; then asks for the gate.
 pub async fn execute(context: Context, job: Job) -> anyhow::Result<JobDone> {
-    let payload: Payload = serde_json::from_value(job.payload).context("the job's payload is not a retraining")?;
+    let payload: Payload =
+        serde_json::from_value(job.payload).context("the job's payload is not a retraining")?;
     let project = context.store.find_project(&payload.project).await?;
     let project = project.with_context(|| format!("the project `{}` is not declared", payload.project))?;
     let url = context.url.clone().context("retraining needs a running server")?;
@@ -44,12 +45,21 @@ pub async fn execute(context: Context, job: Job) -> anyhow::Result<JobDone> {
         .context("failed to start `lathe run`")?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!("the pipeline failed in `{}`: {}", worktree.folder.display(), complaint.trim());
+        bail!(
+            "the pipeline failed in `{}`: {}",
+            worktree.folder.display(),
+            complaint.trim()
+        );
     }
-    let report: Value = serde_json::from_slice(&output.stdout).context("`lathe run` did not answer in JSON")?;
+    let report: Value =
+        serde_json::from_slice(&output.stdout).context("`lathe run` did not answer in JSON")?;
     let version = report["registered"]
         .as_array()
-        .and_then(|models| models.iter().find(|model| model["model"] == payload.gate.as_str()))
+        .and_then(|models| {
+            models
+                .iter()
+                .find(|model| model["model"] == payload.gate.as_str())
+        })
         .and_then(|model| model["version"].as_u64())
         .with_context(|| format!("the pipeline registered no version of `{}`", payload.gate))?;
     let branch = worktree.branch.clone();
@@ -65,7 +75,10 @@ pub async fn execute(context: Context, job: Job) -> anyhow::Result<JobDone> {
         cause: format!("job/{}", job.id),
         attempts_max: 3,
     };
-    Ok(JobDone { result, follow_ups: vec![gate] })
+    Ok(JobDone {
+        result,
+        follow_ups: vec![gate],
+    })
 }
 
 /// A checkout that only this job writes to.
@@ -77,24 +90,42 @@ struct Worktree {
 }
 
 fn prepare(root: &Path, job: i64, set: &Map<String, Value>) -> anyhow::Result<Worktree> {
-    let checkout = git::checkout(root).and_then(|checkout| checkout.commit).ok_or_else(|| {
-        hinted(format!("`{}` has no commit", root.display()), "commit the project: retraining starts from a commit")
-    })?;
+    let checkout = git::checkout(root)
+        .and_then(|checkout| checkout.commit)
+        .ok_or_else(|| {
+            hinted(
+                format!("`{}` has no commit", root.display()),
+                "commit the project: retraining starts from a commit",
+            )
+        })?;
     let branch = format!("lathe/retrain-{job}");
-    let folder = root.join(STATE_FOLDER).join("worktrees").join(format!("retrain-{job}"));
+    let folder = root
+        .join(STATE_FOLDER)
+        .join("worktrees")
+        .join(format!("retrain-{job}"));
     // An earlier attempt may have left it half done.
     if folder.exists() {
         git::remove_worktree(root, &folder)?;
     }
     git::add_worktree(root, &folder, &branch, &checkout)?;
     lathe_data::share_cache(root, &folder)?;
-    let changes: Vec<(String, Value)> = set.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let changes: Vec<(String, Value)> = set
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     if !changes.is_empty() {
         lathe_pipeline::set_params(&folder.join("params.yaml"), &changes)?;
-        let told: Vec<String> = changes.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        let told: Vec<String> = changes
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}"))
+            .collect();
         git::commit_tracked(&folder, &format!("Retrain with {}", told.join(", ")))?;
     }
-    Ok(Worktree { repository: root.to_owned(), folder, branch })
+    Ok(Worktree {
+        repository: root.to_owned(),
+        folder,
+        branch,
+    })
 }
 
 /// Commits what the pipeline wrote (`dvc.lock`, metrics) to the branch; the worktree is no longer needed.
