@@ -1,2 +1,19 @@
-//! Models that answer: load an MLflow model folder, predict without Python, route and swap versions. Only this
-//! crate knows model file formats and runtimes. It knows nothing of HTTP and nothing of the registry.
+//! Models that answer: load an MLflow model folder, predict without Python. Only this crate knows model file formats
+//! and runtimes. It knows nothing of HTTP and nothing of the registry, and it never executes what a file holds:
+//! model files are read as data, whatever Python would make of them.
+
+mod error;
+mod forest;
+mod mlmodel;
+mod model;
+mod nan;
+mod npy;
+mod signature;
+mod skops;
+mod table;
+
+pub use error::{LoadError, PredictError};
+pub use model::{Latency, Model, max_abs_diff, measure};
+pub use nan::without_bare_nan;
+pub use signature::{ColumnSpec, ColumnType, Signature};
+pub use table::{Answers, Table};

@@ -1,0 +1,101 @@
+use std::io;
+use std::path::PathBuf;
+
+use lathe_types::ErrorKind;
+
+/// Why a model folder cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file of the folder cannot be read.
+    #[error("failed to read `{path}`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of the folder does not hold what its format says.
+    #[error("`{path}` is damaged: {what}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The model is sound, and not of a kind that the native engine knows.
+    #[error("{what}")]
+    Unsupported {
+        /// What it is, and what would be served.
+        what: String,
+    },
+}
+
+impl LoadError {
+    /// What it means to whoever asked.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => ErrorKind::NotFound,
+            Self::Read { .. } => ErrorKind::Internal,
+            Self::Damaged { .. } => ErrorKind::InvalidInput,
+            Self::Unsupported { .. } => ErrorKind::NotImplemented,
+        }
+    }
+}
+
+/// Why a request cannot be answered by this model: the caller's fault, each time.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PredictError {
+    /// A required column is not there.
+    #[error("the model needs the column `{column}`; it takes {}", .takes.join(", "))]
+    MissingColumn {
+        /// The column.
+        column: String,
+        /// Every column of the signature.
+        takes: Vec<String>,
+    },
+    /// The columns have different lengths.
+    #[error("column `{column}` has {rows} rows, the others have {expected}")]
+    UnevenColumns {
+        /// The column.
+        column: String,
+        /// Its length.
+        rows: usize,
+        /// The length of the first column.
+        expected: usize,
+    },
+    /// A value is not of the column's type.
+    #[error("column `{column}`, row {row}: {value} is not a {expected}")]
+    WrongValue {
+        /// The column.
+        column: String,
+        /// From 0.
+        row: usize,
+        /// What it holds.
+        value: String,
+        /// The type in the signature.
+        expected: &'static str,
+    },
+    /// A number is infinite, too large for the model, or missing where the model cannot bear it.
+    #[error("column `{column}`, row {row}: the model takes finite numbers{}", if *.missing_ok { " or null" } else { ", and no null" })]
+    NotFinite {
+        /// The column.
+        column: String,
+        /// From 0.
+        row: usize,
+        /// Whether a missing value would do.
+        missing_ok: bool,
+    },
+    /// The number of values does not fit the shape.
+    #[error("{0}")]
+    Shape(String),
+    /// The answers are words where numbers are needed.
+    #[error("the model answers with words, not numbers")]
+    NotNumbers,
+}
+
+impl PredictError {
+    /// What it means to whoever asked.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::InvalidInput
+    }
+}

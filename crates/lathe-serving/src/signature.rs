@@ -1,0 +1,82 @@
+use serde::{Deserialize, Serialize};
+
+/// The type of a column in MLflow's signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnType {
+    /// true or false.
+    Boolean,
+    /// 32 bit.
+    Integer,
+    /// 64 bit.
+    Long,
+    /// 32 bit.
+    Float,
+    /// 64 bit.
+    Double,
+    /// Text.
+    String,
+    /// Bytes, base64 on the wire.
+    Binary,
+    /// A point in time.
+    Datetime,
+}
+
+impl ColumnType {
+    /// As in the signature.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
+            Self::Long => "long",
+            Self::Float => "float",
+            Self::Double => "double",
+            Self::String => "string",
+            Self::Binary => "binary",
+            Self::Datetime => "datetime",
+        }
+    }
+
+    /// The datatype of the Open Inference Protocol.
+    pub fn oip_datatype(self) -> &'static str {
+        match self {
+            Self::Boolean => "BOOL",
+            Self::Integer => "INT32",
+            Self::Long => "INT64",
+            Self::Float => "FP32",
+            Self::Double => "FP64",
+            Self::String | Self::Binary | Self::Datetime => "BYTES",
+        }
+    }
+}
+
+/// One input column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnSpec {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: ColumnType,
+    /// Whether a request must have it.
+    #[serde(default = "yes")]
+    pub required: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What a model takes: named columns, in the model's order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// The columns.
+    pub inputs: Vec<ColumnSpec>,
+}
+
+impl Signature {
+    /// The columns' names in the model's order.
+    pub fn names(&self) -> Vec<String> {
+        self.inputs.iter().map(|column| column.name.clone()).collect()
+    }
+}
