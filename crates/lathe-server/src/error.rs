@@ -64,6 +64,24 @@ impl From<lathe_store::Error> for ApiError {
     }
 }
 
+impl From<lathe_blob::Error> for ApiError {
+    fn from(error: lathe_blob::Error) -> Self {
+        match error.kind() {
+            ErrorKind::Internal => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the artifact store failed");
+                Self::new(ErrorKind::Internal, "the server failed; its log says why")
+            }
+            kind => Self::new(kind, error.to_string()),
+        }
+    }
+}
+
+impl From<lathe_blob::PathError> for ApiError {
+    fn from(error: lathe_blob::PathError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
 impl From<InputError> for ApiError {
     fn from(error: InputError) -> Self {
         Self::new(error.kind(), error.to_string())

@@ -3,6 +3,7 @@
 //! `lathe-automation`, which it meets only through rows.
 
 mod error;
+mod guard;
 mod routes;
 
 pub mod inference;

@@ -5,11 +5,18 @@ use axum::Router;
 
 use crate::AppState;
 
+mod artifacts;
 mod experiments;
 mod extract;
+mod health;
 
 /// Clients call `/api/…`, MLflow's own web page `/ajax-api/…`.
 pub(crate) fn routes() -> Router<AppState> {
-    let nouns = Router::new().merge(experiments::routes());
-    Router::new().nest("/api", nouns.clone()).nest("/ajax-api", nouns)
+    let nouns = Router::new()
+        .merge(artifacts::routes())
+        .merge(experiments::routes());
+    Router::new()
+        .merge(health::routes())
+        .nest("/api", nouns.clone())
+        .nest("/ajax-api", nouns)
 }
