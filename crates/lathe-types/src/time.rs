@@ -19,6 +19,13 @@ impl Millis {
         Span(self.0.saturating_sub(earlier.0).max(0))
     }
 
+    /// The month of the year in UTC, 1 to 12; 1 for times outside every calendar.
+    pub fn month(self) -> u8 {
+        let month = jiff::Timestamp::from_millisecond(self.0)
+            .map(|at| at.to_zoned(jiff::tz::TimeZone::UTC).month().unsigned_abs());
+        month.unwrap_or(1)
+    }
+
     /// The start of the period of length `span` that holds this point, counted from the epoch.
     pub fn floor(self, span: Span) -> Self {
         Self(self.0 - self.0.rem_euclid(span.0.max(1)))
@@ -104,6 +111,13 @@ mod tests {
         }
         for text in ["", "7", "d", "-1s", "1 s", "99999999999999999d"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn months_are_those_of_the_calendar() {
+        for (millis, month) in [(0, 1), (1_330_473_600_000, 2), (1_330_560_000_000, 3), (-1, 12), (i64::MIN, 1)] {
+            assert_eq!(Millis(millis).month(), month, "{millis}");
         }
     }
 
