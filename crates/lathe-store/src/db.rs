@@ -184,8 +184,10 @@ fn write_in_groups(
 ) {
     while let Ok(first) = queue.recv() {
         let mut replies = Vec::new();
+        let changes = connection.total_changes();
         let result = commit_group(connection, first, queue, &mut replies);
-        if result.is_ok() {
+        // A worker that looks for a job and finds none must not wake itself.
+        if result.is_ok() && changes != connection.total_changes() {
             committed.send_modify(|count| *count += 1);
         }
         for reply in replies {

@@ -1,4 +1,4 @@
-//! What triggers did about alerts: each trigger answers each alert once.
+//! What triggers did about alerts: each trigger fires once for each alert at most.
 
 use lathe_types::Millis;
 use lathe_types::jobs::NewJob;
@@ -36,12 +36,16 @@ impl Store {
         .await
     }
 
-    /// Notes a trigger's answer and queues its job, in one transaction; false if the alert was answered already.
+    /// Notes a trigger's answer and queues its job, in one transaction; false if the alert was answered already. An
+    /// answer that was held back can still become a firing.
     pub async fn record_firing(&self, firing: Firing, now: Millis) -> Result<bool> {
         self.write(move |tx| {
             let fresh = tx.execute(
                 "INSERT INTO trigger_firings (project, trigger_name, alert_id, fired, reason, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (project, trigger_name, alert_id) DO NOTHING",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (project, trigger_name, alert_id)
+                 DO UPDATE SET fired = excluded.fired, reason = excluded.reason, at = excluded.at
+                 WHERE trigger_firings.fired = 0 AND excluded.fired = 1",
                 &[
                     (&firing.project).into(),
                     (&firing.trigger).into(),
