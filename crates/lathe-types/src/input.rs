@@ -66,6 +66,18 @@ impl InputError {
             reason: reason.into(),
         }
     }
+
+    /// The same, where the field lies inside `record`, as `metrics[3]`.
+    #[must_use]
+    pub fn within(mut self, record: &str) -> Self {
+        match &mut self {
+            Self::Missing { parameter }
+            | Self::Invalid { parameter, .. }
+            | Self::TooLong { parameter, .. } => *parameter = format!("{record}.{parameter}"),
+            Self::TooMany { .. } | Self::DuplicateParams { .. } => {}
+        }
+        self
+    }
 }
 
 /// The value of a field that must be there. An empty text is as good as none, as in protocol buffers.

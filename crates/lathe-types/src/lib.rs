@@ -7,6 +7,7 @@ mod input;
 mod time;
 
 pub mod alerts;
+pub mod datasets;
 pub mod deployments;
 pub mod drift;
 pub mod events;
@@ -15,9 +16,13 @@ pub mod experiments;
 pub mod gates;
 pub mod jobs;
 pub mod lineage;
+pub mod logged_models;
+pub mod metrics;
 pub mod models;
 pub mod project;
+pub mod runs;
 pub mod samples;
+pub mod search;
 pub mod tags;
 pub mod windows;
 

@@ -66,3 +66,12 @@ pub struct Page<T> {
     /// Where the next page starts; none: this was the last.
     pub next: Option<u64>,
 }
+
+/// Which part of a search is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// How many results come before it.
+    pub offset: u64,
+    /// How many results it may hold.
+    pub limit: usize,
+}
