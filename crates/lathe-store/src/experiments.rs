@@ -1,5 +1,9 @@
 //! Experiments and their tags.
 
+mod search;
+
+pub use search::ExperimentSearch;
+
 use lathe_types::experiments::{Experiment, ExperimentName, ExperimentTag, NewExperiment};
 use lathe_types::tags::Tag;
 use lathe_types::{ExperimentId, Lifecycle, Millis};

@@ -1,5 +1,9 @@
 //! The model registry: registered models, versions, aliases.
 
+mod search;
+
+pub use search::{ModelSearch, VersionSearch};
+
 use lathe_types::Millis;
 use lathe_types::models::{ModelName, ModelVersion, NewModelVersion, RegisteredModel, Stage};
 use lathe_types::tags::Tag;

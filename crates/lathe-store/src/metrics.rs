@@ -1,0 +1,123 @@
+//! Histories of metrics.
+
+use lathe_types::metrics::{Metric, RunMetric};
+use lathe_types::tags::{Page, PageRequest};
+use lathe_types::{Millis, RunId};
+
+use crate::sql::Sql;
+use crate::{Result, Row, Store, Tx, Value, runs};
+
+/// Which points of which runs are wanted, thinned out to a number that can be drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interval {
+    /// The runs.
+    pub runs: Vec<RunId>,
+    /// The metric.
+    pub key: String,
+    /// The first and the last step; none: all.
+    pub steps: Option<(i64, i64)>,
+    /// About how many points of each run.
+    pub points_max: usize,
+}
+
+impl Store {
+    /// The values of one metric of a run, oldest first.
+    pub async fn metric_history(&self, id: RunId, key: String, page: PageRequest) -> Result<Page<Metric>> {
+        self.read(move |tx| {
+            let run = runs::numbered(tx, &id)?;
+            let mut sql = Sql::new("SELECT key, value, is_nan, at, step FROM metrics WHERE run_no = ");
+            sql.bind(run.no).push(" AND key = ").bind(key);
+            sql.push(" ORDER BY at, step, value");
+            sql.page(tx, page, metric)
+        })
+        .await
+    }
+
+    /// The values of one metric of several runs, run after run, at most `limit` in all.
+    pub async fn metric_histories(
+        &self,
+        ids: Vec<RunId>,
+        key: String,
+        limit: usize,
+    ) -> Result<Vec<RunMetric>> {
+        self.read(move |tx| {
+            let mut found = Vec::new();
+            for id in &ids {
+                let run = runs::numbered(tx, id)?;
+                let left = limit - found.len();
+                let metrics = tx.query(
+                    "SELECT key, value, is_nan, at, step FROM metrics WHERE run_no = ?1 AND key = ?2
+                     ORDER BY at, step, value LIMIT ?3",
+                    &[run.no.into(), (&key).into(), (left as i64).into()],
+                    metric,
+                )?;
+                found.extend(of_run(id, metrics));
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// The values of one metric of several runs, every n-th step, with the first and the last.
+    pub async fn metric_intervals(&self, interval: Interval) -> Result<Vec<RunMetric>> {
+        self.read(move |tx| {
+            let mut found = Vec::new();
+            for id in &interval.runs {
+                let run = runs::numbered(tx, id)?;
+                found.extend(of_run(id, thinned(tx, run.no, &interval)?));
+            }
+            Ok(found)
+        })
+        .await
+    }
+}
+
+/// The latest value of every metric of a run, by key.
+pub(crate) fn latest(tx: &Tx<'_>, run_no: i64) -> Result<Vec<Metric>> {
+    tx.query(
+        "SELECT key, value, is_nan, at, step FROM latest_metrics WHERE run_no = ?1 ORDER BY key",
+        &[run_no.into()],
+        metric,
+    )
+}
+
+/// Reads key, value, is_nan, at, step.
+pub(crate) fn metric(row: &Row<'_>) -> Result<Metric> {
+    let is_nan: bool = row.get(2)?;
+    Ok(Metric {
+        key: row.get(0)?,
+        value: if is_nan { f64::NAN } else { row.get(1)? },
+        at: Millis(row.get(3)?),
+        step: row.get(4)?,
+    })
+}
+
+fn of_run(id: &RunId, metrics: Vec<Metric>) -> impl Iterator<Item = RunMetric> {
+    metrics.into_iter().map(|metric| RunMetric {
+        run_id: id.to_string(),
+        metric,
+    })
+}
+
+fn thinned(tx: &Tx<'_>, run_no: i64, interval: &Interval) -> Result<Vec<Metric>> {
+    let (first, last) = interval.steps.unwrap_or((i64::MIN, i64::MAX));
+    let params: [Value; 5] = [
+        run_no.into(),
+        (&interval.key).into(),
+        first.into(),
+        last.into(),
+        (interval.points_max.max(1) as i64).into(),
+    ];
+    tx.query(
+        "WITH points AS (
+             SELECT key, value, is_nan, at, step, ROW_NUMBER() OVER (ORDER BY step, at, value) - 1 AS place,
+                    COUNT(*) OVER () AS points
+             FROM metrics WHERE run_no = ?1 AND key = ?2 AND step BETWEEN ?3 AND ?4
+         )
+         SELECT key, value, is_nan, at, step FROM points
+         WHERE place % ((points + ?5 - 1) / ?5) = 0 OR place = points - 1
+         ORDER BY place",
+        &params,
+        metric,
+    )
+}

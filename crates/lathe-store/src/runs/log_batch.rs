@@ -1,0 +1,159 @@
+use lathe_types::metrics::NewMetric;
+use lathe_types::runs::{LogBatch, NAME_TAG, Param};
+use lathe_types::tags::Tag;
+use lathe_types::{LoggedModelId, RunId};
+
+use super::active;
+use crate::{Error, Result, Store, Tx, Value, logged_models};
+
+/// Bounds the list that a tag of MLflow's older clients grows by every model.
+const MODEL_HISTORY_BYTES_MAX: usize = 1 << 20;
+
+impl Store {
+    /// Logs everything in the batch to an active run, or nothing.
+    pub async fn log_batch(&self, id: RunId, batch: LogBatch) -> Result<()> {
+        self.write(move |tx| {
+            let run = active(tx, &id)?;
+            insert_params(tx, run.no, &id, batch.params())?;
+            insert_metrics(tx, run.no, batch.metrics())?;
+            for tag in batch.tags() {
+                set_tag(tx, run.no, tag.tag())?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Appends a model to the list that older clients keep in a tag of the run.
+    pub async fn append_model_history(&self, id: RunId, model: serde_json::Value) -> Result<()> {
+        const KEY: &str = "mlflow.log-model.history";
+        self.write(move |tx| {
+            let run = active(tx, &id)?;
+            let before = tx.query_opt(
+                "SELECT value FROM tags WHERE run_no = ?1 AND key = ?2",
+                &[run.no.into(), KEY.into()],
+                |row| row.get::<String>(0),
+            )?;
+            let mut models: Vec<serde_json::Value> = match before {
+                Some(text) => crate::json::parse(&text, "history of models")?,
+                None => Vec::new(),
+            };
+            models.push(model);
+            let value = serde_json::Value::from(models).to_string();
+            if MODEL_HISTORY_BYTES_MAX < value.len() {
+                return Err(Error::Invalid {
+                    message: format!("run `{id}` has too many models in its tag `{KEY}`"),
+                });
+            }
+            set_tag(
+                tx,
+                run.no,
+                &Tag {
+                    key: KEY.into(),
+                    value,
+                },
+            )
+        })
+        .await
+    }
+}
+
+/// Sets a tag; the one that repeats the run's name changes the name.
+pub(super) fn set_tag(tx: &Tx<'_>, no: i64, tag: &Tag) -> Result<()> {
+    tx.execute(
+        "INSERT INTO tags (run_no, key, value) VALUES (?1, ?2, ?3)
+         ON CONFLICT (run_no, key) DO UPDATE SET value = excluded.value",
+        &[no.into(), (&tag.key).into(), (&tag.value).into()],
+    )?;
+    if tag.key == NAME_TAG {
+        tx.execute(
+            "UPDATE runs SET name = ?2 WHERE run_no = ?1",
+            &[no.into(), (&tag.value).into()],
+        )?;
+    }
+    Ok(())
+}
+
+/// A param is written once: the same value again is fine, another value is refused.
+fn insert_params(tx: &Tx<'_>, no: i64, id: &RunId, params: &[Param]) -> Result<()> {
+    for param in params.iter().map(Param::param) {
+        let stored = tx.query_opt(
+            "INSERT INTO params (run_no, key, value) VALUES (?1, ?2, ?3)
+             ON CONFLICT (run_no, key) DO UPDATE SET value = value RETURNING value",
+            &[no.into(), (&param.key).into(), (&param.value).into()],
+            |row| row.get::<String>(0),
+        )?;
+        if let Some(stored) = stored.filter(|stored| *stored != param.value) {
+            return Err(Error::Invalid {
+                message: format!(
+                    "Changing param values is not allowed. Param with key='{}' was already logged with value='{stored}' for run ID='{id}'. Attempted logging new value '{}'.",
+                    param.key, param.value
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn insert_metrics(tx: &Tx<'_>, no: i64, metrics: &[NewMetric]) -> Result<()> {
+    for new in metrics {
+        let metric = new.metric();
+        let is_nan = metric.value.is_nan();
+        let value = if is_nan { 0.0 } else { metric.value };
+        let row: [Value; 6] = [
+            no.into(),
+            (&metric.key).into(),
+            metric.at.0.into(),
+            metric.step.into(),
+            value.into(),
+            is_nan.into(),
+        ];
+        tx.execute(
+            "INSERT INTO metrics (run_no, key, at, step, value, is_nan) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO NOTHING",
+            &row,
+        )?;
+        tx.execute(
+            "INSERT INTO latest_metrics (run_no, key, at, step, value, is_nan) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (run_no, key) DO UPDATE
+             SET at = excluded.at, step = excluded.step, value = excluded.value, is_nan = excluded.is_nan
+             WHERE (latest_metrics.step, latest_metrics.at, latest_metrics.value)
+                 < (excluded.step, excluded.at, excluded.value)",
+            &row,
+        )?;
+        if let Some(model_id) = &new.model_id {
+            insert_model_metric(tx, model_id, new, row)?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_model_metric(
+    tx: &Tx<'_>,
+    model_id: &LoggedModelId,
+    new: &NewMetric,
+    row: [Value; 6],
+) -> Result<()> {
+    let model_no = logged_models::number(tx, model_id)?;
+    let [run_no, key, at, step, value, is_nan] = row;
+    let dataset = new.dataset.as_ref();
+    tx.execute(
+        "INSERT INTO logged_model_metrics (model_no, run_no, key, at, step, value, is_nan, dataset_name, dataset_digest)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (model_no, key, at, step, run_no) DO UPDATE
+         SET value = excluded.value, is_nan = excluded.is_nan, dataset_name = excluded.dataset_name,
+             dataset_digest = excluded.dataset_digest",
+        &[
+            model_no.into(),
+            run_no,
+            key,
+            at,
+            step,
+            value,
+            is_nan,
+            dataset.map(|dataset| dataset.name.as_str()).into(),
+            dataset.and_then(|dataset| dataset.digest.as_deref()).into(),
+        ],
+    )?;
+    Ok(())
+}

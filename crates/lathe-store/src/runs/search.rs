@@ -1,0 +1,126 @@
+use lathe_types::ExperimentId;
+use lathe_types::runs::Run;
+use lathe_types::search::{Condition, DatasetField, Field, Order, RunAttribute, Test};
+use lathe_types::tags::{Page, PageRequest, ViewType};
+
+use super::{read, whole};
+use crate::sql::Sql;
+use crate::{Result, Store};
+
+/// Which runs are wanted, in which order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSearch {
+    /// Runs of these experiments; none: no runs.
+    pub experiments: Vec<ExperimentId>,
+    /// What the runs must be.
+    pub conditions: Vec<Condition<RunAttribute>>,
+    /// What comes first; then the newest.
+    pub order: Vec<Order<RunAttribute>>,
+    /// Active, deleted or all.
+    pub view: ViewType,
+    /// Which part.
+    pub page: PageRequest,
+}
+
+const METRIC: &str = "latest_metrics AS m WHERE m.run_no = runs.run_no AND m.key = ";
+const PARAM: &str = "params AS p WHERE p.run_no = runs.run_no AND p.key = ";
+const TAG: &str = "tags AS t WHERE t.run_no = runs.run_no AND t.key = ";
+
+impl Store {
+    /// The runs that fit, with everything they logged.
+    pub async fn search_runs(&self, search: RunSearch) -> Result<Page<Run>> {
+        if search.experiments.is_empty() {
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+            });
+        }
+        self.read(move |tx| {
+            let found = sql(&search).page(tx, search.page, read)?;
+            let items = found.items.into_iter().map(|run| whole(tx, run));
+            Ok(Page {
+                items: items.collect::<Result<_>>()?,
+                next: found.next,
+            })
+        })
+        .await
+    }
+}
+
+fn sql(search: &RunSearch) -> Sql {
+    let mut sql = Sql::new(super::COLUMNS);
+    sql.push(" WHERE runs.experiment_id IN ");
+    sql.bind_list(search.experiments.iter().map(|id| id.number()));
+    sql.push(match search.view {
+        ViewType::ActiveOnly => " AND runs.lifecycle = 'active'",
+        ViewType::DeletedOnly => " AND runs.lifecycle = 'deleted'",
+        ViewType::All => "",
+    });
+    for condition in &search.conditions {
+        sql.push(" AND ");
+        restrict(&mut sql, condition);
+    }
+    sql.push(" ORDER BY ");
+    for order in &search.order {
+        sort(&mut sql, order);
+    }
+    sql.push("runs.start_time DESC, runs.run_id");
+    sql
+}
+
+fn restrict(sql: &mut Sql, condition: &Condition<RunAttribute>) {
+    let test = &condition.test;
+    match &condition.field {
+        Field::Attribute(attribute) => sql.test(column(*attribute), test),
+        // NaN is stored as 0, and is unequal to every number.
+        Field::Metric(key) => match test {
+            Test::Number(lathe_types::search::Comparison::Unequal, _) => {
+                sql.test_keyed(METRIC, "m.is_nan OR m.value", key, test)
+            }
+            _ => sql.test_keyed(METRIC, "NOT m.is_nan AND m.value", key, test),
+        },
+        Field::Param(key) => sql.test_keyed(PARAM, "p.value", key, test),
+        Field::Tag(key) => sql.test_keyed(TAG, "t.value", key, test),
+        Field::Dataset(field) => {
+            sql.push(
+                "EXISTS (SELECT 1 FROM run_datasets AS r JOIN datasets AS d ON d.dataset_no = r.dataset_no
+                 LEFT JOIN run_dataset_tags AS c
+                 ON c.run_no = r.run_no AND c.dataset_no = r.dataset_no AND c.key = 'mlflow.data.context'
+                 WHERE r.run_no = runs.run_no AND ",
+            );
+            let column = match field {
+                DatasetField::Name => "d.name",
+                DatasetField::Digest => "d.digest",
+                DatasetField::Context => "c.value",
+            };
+            sql.test(column, test).push(")")
+        }
+    };
+}
+
+fn sort(sql: &mut Sql, order: &Order<RunAttribute>) {
+    let descending = order.descending;
+    match &order.field {
+        Field::Attribute(attribute) => sql.order(column(*attribute), descending),
+        // Numbers, then NaN, then the runs without the metric.
+        Field::Metric(key) => sql
+            .order_keyed("m.is_nan", METRIC, key, false)
+            .order_keyed("m.value", METRIC, key, descending),
+        Field::Param(key) => sql.order_keyed("p.value", PARAM, key, descending),
+        Field::Tag(key) => sql.order_keyed("t.value", TAG, key, descending),
+        // A run has several datasets, so this says nothing about its place.
+        Field::Dataset(_) => sql,
+    };
+}
+
+fn column(attribute: RunAttribute) -> &'static str {
+    match attribute {
+        RunAttribute::Id => "runs.run_id",
+        RunAttribute::Name => "runs.name",
+        RunAttribute::Status => "runs.status",
+        RunAttribute::UserId => "runs.user_id",
+        RunAttribute::ArtifactUri => "runs.artifact_uri",
+        RunAttribute::StartTime => "runs.start_time",
+        RunAttribute::EndTime => "runs.end_time",
+    }
+}
