@@ -440,6 +440,7 @@ fn find_model(tx: &Tx<'_>, name: &str) -> Result<Option<RegisteredModel>> {
                 updated_at: Millis(row.get(3)?),
                 tags: Vec::new(),
                 aliases: Vec::new(),
+                latest_versions: Vec::new(),
             })
         },
     )?;
@@ -454,6 +455,7 @@ fn find_model(tx: &Tx<'_>, name: &str) -> Result<Option<RegisteredModel>> {
         &[name.into()],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
+    model.latest_versions = search::latest_versions(tx, name, &Stage::ALL)?;
     Ok(Some(model))
 }
 

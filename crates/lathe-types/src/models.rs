@@ -1,7 +1,36 @@
 //! The model registry: a registered model, its versions, the aliases that name versions.
 
+mod source;
+
+pub use source::{Origin, check_source};
+
 use crate::tags::Tag;
 use crate::{InputError, Millis, input};
+
+/// The tag that says that a model of the registry is a prompt.
+pub const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
+
+/// A tag of a model or a version, within its limits.
+pub fn registry_tag(key: String, value: String) -> Result<Tag, InputError> {
+    input::check_key("key", &key, 250)?;
+    input::check_length("value", &value, 100_000)?;
+    Ok(Tag { key, value })
+}
+
+/// A description within its limits; an empty one is none.
+pub fn description(text: Option<String>) -> Result<Option<String>, InputError> {
+    let text = text.filter(|text| !text.is_empty());
+    input::check_length("description", text.as_deref().unwrap_or_default(), 5_000)?;
+    Ok(text)
+}
+
+/// The number of a version in the field `parameter`.
+pub fn version_number(parameter: &str, text: &str) -> Result<u32, InputError> {
+    text.parse()
+        .ok()
+        .filter(|number| 0 < *number)
+        .ok_or_else(|| InputError::invalid(parameter, text, "Model version must be a positive integer"))
+}
 
 /// The name of a registered model: not empty, without `/` and `:`, at most 256 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +157,8 @@ pub struct RegisteredModel {
     pub tags: Vec<Tag>,
     /// Its aliases and their versions, by alias.
     pub aliases: Vec<(String, u32)>,
+    /// The newest version in every stage that has one.
+    pub latest_versions: Vec<ModelVersion>,
 }
 
 /// A version of a registered model.

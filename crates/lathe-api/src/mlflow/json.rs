@@ -27,6 +27,15 @@ impl From<lathe_types::tags::Tag> for KeyValue {
     }
 }
 
+impl From<KeyValue> for lathe_types::tags::Tag {
+    fn from(tag: KeyValue) -> Self {
+        Self {
+            key: tag.key,
+            value: tag.value,
+        }
+    }
+}
+
 /// A 64-bit integer: a JSON number, or a text of digits as JavaScript and protocol buffers send it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Int64(pub i64);

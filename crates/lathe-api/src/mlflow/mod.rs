@@ -2,9 +2,14 @@
 //! integers may come as numbers or texts and go out as numbers; unknown fields are ignored.
 
 pub mod artifacts;
+pub mod datasets;
 pub mod experiments;
 mod json;
+pub mod logged_models;
+pub mod metrics;
+pub mod models;
 mod pages;
+pub mod runs;
 
 pub use json::{Double, Empty, Int64, KeyValue};
-pub use pages::{max_results, page_token, parse_page_token};
+pub use pages::{max_results, page_request, page_token, parse_page_token};

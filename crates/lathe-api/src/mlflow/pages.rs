@@ -1,6 +1,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lathe_types::InputError;
+use lathe_types::tags::PageRequest;
 use serde::{Deserialize, Serialize};
 
 use super::Int64;
@@ -47,6 +48,19 @@ pub fn max_results(asked: Option<Int64>, default: usize, max: usize) -> Result<u
         Ok(asked) if max < asked => refuse(format!("It must be at most {max}")),
         Ok(asked) => Ok(asked),
     }
+}
+
+/// The page that a client asks for.
+pub fn page_request(
+    token: Option<&str>,
+    asked: Option<Int64>,
+    default: usize,
+    max: usize,
+) -> Result<PageRequest, InputError> {
+    Ok(PageRequest {
+        offset: parse_page_token(token)?,
+        limit: max_results(asked, default, max)?,
+    })
 }
 
 #[cfg(test)]

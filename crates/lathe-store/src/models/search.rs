@@ -1,4 +1,4 @@
-use lathe_types::models::{ModelVersion, RegisteredModel, Stage};
+use lathe_types::models::{ModelVersion, PROMPT_TAG, RegisteredModel, Stage};
 use lathe_types::search::{Condition, Field, ModelAttribute, Order, Test, VersionAttribute};
 use lathe_types::tags::{Page, PageRequest};
 
@@ -31,8 +31,6 @@ pub struct VersionSearch {
 const MODEL_TAG: &str = "registered_model_tags AS t WHERE t.name = registered_models.name AND t.key = ";
 const VERSION_TAG: &str = "model_version_tags AS t WHERE t.name = model_versions.name
                            AND t.version = model_versions.version AND t.key = ";
-/// MLflow keeps prompts among the models, by this tag.
-const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
 
 impl Store {
     /// The registered models that fit. Prompts are left out unless a condition asks for their tag.
@@ -72,7 +70,7 @@ impl Store {
     }
 }
 
-fn latest_versions(tx: &Tx<'_>, name: &str, stages: &[Stage]) -> Result<Vec<ModelVersion>> {
+pub(super) fn latest_versions(tx: &Tx<'_>, name: &str, stages: &[Stage]) -> Result<Vec<ModelVersion>> {
     let mut latest = Vec::new();
     for stage in stages {
         let version = tx.query_opt(

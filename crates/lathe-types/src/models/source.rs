@@ -1,0 +1,92 @@
+use crate::InputError;
+
+/// Where a version may have been registered from: its run and its logged model, by id and artifact root.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Origin<'a> {
+    /// The run that made it.
+    pub run: Option<(&'a str, &'a str)>,
+    /// The logged model that it is.
+    pub model: Option<(&'a str, &'a str)>,
+}
+
+/// A source may only be a place that belongs to the version's run or logged model, another version, or storage that
+/// this server does not keep: whoever reads the version later reads there in the server's name.
+pub fn check_source(source: &str, origin: &Origin<'_>) -> Result<(), InputError> {
+    let refuse = |reason: &str| Err(InputError::invalid("source", source, reason));
+    let decoded = source
+        .to_ascii_lowercase()
+        .replace("%2e", ".")
+        .replace("%2f", "/");
+    // A `%25` would only decode to one of these in a second pass.
+    if decoded.split(['/', '\\']).any(|part| part == "..")
+        || decoded.contains("%25")
+        || source.contains(['?', '#'])
+        || source.chars().any(char::is_control)
+    {
+        return refuse("it must not contain `..`, a query, a fragment or control characters");
+    }
+    let (scheme, path) = source.split_once(':').unwrap_or(("", source));
+    let path = path.trim_start_matches('/');
+    let first = path.split('/').next().unwrap_or_default();
+    let roots = [origin.run, origin.model];
+    let inside = || roots.iter().flatten().any(|(_, root)| is_inside(source, root));
+    match scheme {
+        "runs" if origin.run.is_none_or(|(id, _)| id != first) => {
+            refuse("a source in `runs:/` needs the `run_id` that it names")
+        }
+        "models" if first.starts_with("m-") && origin.model.is_none_or(|(id, _)| id != first) => {
+            refuse("a source in `models:/` needs the `model_id` that it names")
+        }
+        "" | "file" | "mlflow-artifacts" if !inside() => refuse(
+            "the source must lie in the artifacts of the run or the logged model that the request names",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn is_inside(source: &str, root: &str) -> bool {
+    let root = root.trim_end_matches('/');
+    !root.is_empty()
+        && source
+            .strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_lies_where_its_version_may_read() {
+        let origin = Origin {
+            run: Some(("r1", "mlflow-artifacts:/0/r1/artifacts")),
+            model: Some(("m-1", "mlflow-artifacts:/0/models/m-1/artifacts")),
+        };
+        for source in [
+            "mlflow-artifacts:/0/r1/artifacts/model",
+            "mlflow-artifacts:/0/models/m-1/artifacts",
+            "runs:/r1/model",
+            "models:/m-1",
+            "models:/other/3",
+            "s3://bucket/model",
+        ] {
+            assert_eq!(check_source(source, &origin), Ok(()), "{source}");
+        }
+        for source in [
+            "mlflow-artifacts:/0/r1/artifacts2/model",
+            "mlflow-artifacts:/0/r1/artifacts/../../r2",
+            "mlflow-artifacts:/0/r1/artifacts/%2E%2e/x",
+            "mlflow-artifacts:/0/r1/artifacts/%252e%252e/x",
+            "mlflow-artifacts:/0/r2/artifacts/model",
+            "runs:/r2/model",
+            "models:/m-2",
+            "/etc/passwd",
+            "file:///etc/passwd",
+            "relative",
+            "s3://bucket/a?b",
+        ] {
+            assert!(check_source(source, &origin).is_err(), "{source}");
+        }
+        assert!(check_source("runs:/r1/model", &Origin::default()).is_err());
+    }
+}
