@@ -178,7 +178,7 @@ pub(crate) fn number(tx: &Tx<'_>, id: &LoggedModelId) -> Result<i64> {
     found.ok_or_else(|| not_found(id))
 }
 
-fn get(tx: &Tx<'_>, id: &LoggedModelId, allow_deleted: bool) -> Result<LoggedModel> {
+pub(crate) fn get(tx: &Tx<'_>, id: &LoggedModelId, allow_deleted: bool) -> Result<LoggedModel> {
     let sql = format!("{COLUMNS} WHERE models.model_id = ?1 AND (?2 OR models.deleted_at IS NULL)");
     let found = tx.query_opt(&sql, &[id.as_str().into(), allow_deleted.into()], read)?;
     let (no, model) = found.ok_or_else(|| not_found(id))?;

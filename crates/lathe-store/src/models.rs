@@ -1,6 +1,7 @@
 //! The model registry: registered models, versions, aliases.
 
 mod search;
+mod source;
 
 pub use search::{ModelSearch, VersionSearch};
 

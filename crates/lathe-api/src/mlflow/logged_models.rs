@@ -3,6 +3,7 @@
 use lathe_types::logged_models::LoggedModelStatus;
 use lathe_types::metrics::DatasetName;
 use lathe_types::runs::Param;
+use lathe_types::search::{LoggedModelAttribute, Order, parse_field};
 use lathe_types::{InputError, LoggedModelId, Millis};
 use serde::{Deserialize, Serialize};
 
@@ -88,9 +89,11 @@ pub struct DatasetReference {
 }
 
 impl DatasetReference {
-    /// The dataset, if it is named.
-    pub fn name(self) -> Option<DatasetName> {
-        dataset_name(self.dataset_name, self.dataset_digest)
+    /// The dataset.
+    pub fn parse(self) -> Result<DatasetName, InputError> {
+        dataset_name(self.dataset_name, self.dataset_digest).ok_or_else(|| InputError::Missing {
+            parameter: "datasets.dataset_name".into(),
+        })
     }
 }
 
@@ -102,8 +105,21 @@ pub struct OrderBy {
     /// Absent: yes.
     pub ascending: Option<bool>,
     /// Of a metric: on which dataset it was computed.
-    #[serde(flatten)]
-    pub dataset: DatasetReference,
+    pub dataset_name: Option<String>,
+    /// Absent: any of that name.
+    pub dataset_digest: Option<String>,
+}
+
+impl OrderBy {
+    /// The key, and on which dataset a metric must have been computed.
+    pub fn parse(self) -> Result<(Order<LoggedModelAttribute>, Option<DatasetName>), InputError> {
+        let name = lathe_types::required("order_by.field_name", self.field_name)?;
+        let order = Order {
+            field: parse_field("order_by.field_name", &name)?,
+            descending: self.ascending == Some(false),
+        };
+        Ok((order, dataset_name(self.dataset_name, self.dataset_digest)))
+    }
 }
 
 /// The answer to `logged-models/search`.

@@ -9,6 +9,10 @@ use super::{Double, Int64};
 /// One metric to log: `runs/log-metric` and in `runs/log-batch`.
 #[derive(Debug, Deserialize)]
 pub struct LogMetric {
+    /// Required where the metric comes alone, or the older name.
+    pub run_id: Option<String>,
+    /// The older name of `run_id`.
+    pub run_uuid: Option<String>,
     /// Required.
     pub key: Option<String>,
     /// Required.

@@ -72,18 +72,6 @@ impl TryFrom<UpdateRun> for (RunId, RunChange) {
     }
 }
 
-/// `runs/log-metric`
-#[derive(Debug, Deserialize)]
-pub struct LogMetricRequest {
-    /// Required, or the older name.
-    pub run_id: Option<String>,
-    /// The older name of `run_id`.
-    pub run_uuid: Option<String>,
-    /// The metric.
-    #[serde(flatten)]
-    pub metric: LogMetric,
-}
-
 /// `runs/set-tag`, `delete-tag`, `log-parameter`
 #[derive(Debug, Deserialize)]
 pub struct RunKeyValue {

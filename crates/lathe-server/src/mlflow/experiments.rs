@@ -3,13 +3,16 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use lathe_api::mlflow::Empty;
 use lathe_api::mlflow::experiments::{
-    CreateExperiment, CreatedExperiment, Experiment, ExperimentById, ExperimentByName, ExperimentReply,
-    ExperimentTagRequest, UpdateExperiment, experiment_id,
+    CreateExperiment, CreatedExperiment, Experiment, ExperimentById, ExperimentByName, ExperimentPage,
+    ExperimentReply, ExperimentTagRequest, SearchExperiments, UpdateExperiment, experiment_id,
 };
+use lathe_api::mlflow::{Empty, page_request, page_token};
+use lathe_store::ExperimentSearch;
 use lathe_types::experiments::{ExperimentName, ExperimentTag};
 use lathe_types::required;
+use lathe_types::search::{parse_filter, parse_order_by};
+use lathe_types::tags::ViewType;
 
 use super::extract::Message;
 use crate::{ApiError, AppState};
@@ -19,6 +22,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/2.0/mlflow/experiments/create", post(create))
         .route("/2.0/mlflow/experiments/get", get(by_id))
         .route("/2.0/mlflow/experiments/get-by-name", get(by_name))
+        .route("/2.0/mlflow/experiments/search", post(search).get(search))
         .route("/2.0/mlflow/experiments/update", post(update))
         .route("/2.0/mlflow/experiments/delete", post(delete))
         .route("/2.0/mlflow/experiments/restore", post(restore))
@@ -58,6 +62,28 @@ async fn by_name(
     let experiment = state.store.get_experiment_by_name(name).await?;
     Ok(Json(ExperimentReply {
         experiment: Experiment::new(experiment, &state.options.default_artifact_root),
+    }))
+}
+
+async fn search(
+    State(state): State<AppState>,
+    Message(request): Message<SearchExperiments>,
+) -> Result<Json<ExperimentPage>, ApiError> {
+    let view = request.view_type.map(|name| ViewType::parse("view_type", &name));
+    let search = ExperimentSearch {
+        conditions: parse_filter(request.filter.as_deref().unwrap_or_default())?,
+        order: parse_order_by(&request.order_by)?,
+        view: view.transpose()?.unwrap_or_default(),
+        page: page_request(request.page_token.as_deref(), request.max_results, 1_000, 50_000)?,
+    };
+    let found = state.store.search_experiments(search).await?;
+    let root = &state.options.default_artifact_root;
+    let experiments = found.items.into_iter();
+    Ok(Json(ExperimentPage {
+        experiments: experiments
+            .map(|experiment| Experiment::new(experiment, root))
+            .collect(),
+        next_page_token: found.next.map(page_token),
     }))
 }
 

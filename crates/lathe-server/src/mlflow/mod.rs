@@ -9,12 +9,22 @@ mod artifacts;
 mod experiments;
 mod extract;
 mod health;
+mod logged_models;
+mod metrics;
+mod model_versions;
+mod models;
+mod runs;
 
 /// Clients call `/api/…`, MLflow's own web page `/ajax-api/…`.
 pub(crate) fn routes() -> Router<AppState> {
     let nouns = Router::new()
         .merge(artifacts::routes())
-        .merge(experiments::routes());
+        .merge(experiments::routes())
+        .merge(runs::routes())
+        .merge(metrics::routes())
+        .merge(models::routes())
+        .merge(model_versions::routes())
+        .merge(logged_models::routes());
     Router::new()
         .merge(health::routes())
         .nest("/api", nouns.clone())
