@@ -2,3 +2,5 @@
 
 mod app;
 mod experiments;
+mod runs;
+mod search;
