@@ -2,5 +2,7 @@
 
 mod app;
 mod experiments;
+mod logged_models;
+mod registry;
 mod runs;
 mod search;
