@@ -1,2 +1,20 @@
-//! Data versioning in DVC's formats: hashing, the cache, `.dvc` files, status and checkout. It does not parse
-//! `dvc.yaml` (that is `lathe-pipeline`) and does not talk to remotes itself (that is `lathe-blob`).
+//! Data versioning in DVC's formats: where a repository keeps its cache, hashes of files and folders, objects put into
+//! the cache and taken out of it, and the `.gitignore` lines beside tracked data. It does not parse `dvc.yaml` or
+//! write `dvc.lock` (that is `lathe-pipeline`) and does not talk to remotes (that is `lathe-blob`).
+
+mod cache;
+mod config;
+mod error;
+mod gitignore;
+mod hash;
+mod ignore_rules;
+mod repo;
+mod tree;
+mod write;
+
+pub use cache::Cache;
+pub use error::{Error, Result};
+pub use hash::{Content, Hashed, hash_path};
+pub use repo::{Repo, share_cache};
+pub use tree::{Tree, TreeEntry};
+pub use write::{remove_path, write_atomically};

@@ -1,0 +1,124 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// One file of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeEntry {
+    /// md5 in hex.
+    pub md5: String,
+    /// Relative to the folder, `/` separated.
+    pub relpath: String,
+}
+
+/// The files of a folder, sorted by path: what a `.dir` object lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    entries: Vec<TreeEntry>,
+}
+
+impl Tree {
+    /// Sorts what a walk found.
+    pub fn new(mut entries: Vec<TreeEntry>) -> Self {
+        entries.sort_by(|a, b| a.relpath.cmp(&b.relpath));
+        Self { entries }
+    }
+
+    /// Sorted by path.
+    pub fn entries(&self) -> &[TreeEntry] {
+        &self.entries
+    }
+
+    /// Byte for byte what Python's `json.dumps(…, sort_keys=True)` writes: the md5 of these bytes names the folder.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let listed: Vec<String> = self
+            .entries
+            .iter()
+            .map(|entry| {
+                format!(
+                    r#"{{"md5": {}, "relpath": {}}}"#,
+                    ascii_json(&entry.md5),
+                    ascii_json(&entry.relpath)
+                )
+            })
+            .collect();
+        format!("[{}]", listed.join(", ")).into_bytes()
+    }
+
+    /// Reads a `.dir` object; the paths in it stay within the folder.
+    pub(crate) fn parse(md5: &str, bytes: &[u8]) -> Result<Self> {
+        let damaged = |problem: String| Error::DamagedObject {
+            md5: md5.to_owned(),
+            problem,
+        };
+        let entries: Vec<TreeEntry> =
+            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        for entry in &entries {
+            let outside = entry
+                .relpath
+                .split('/')
+                .any(|part| matches!(part, "" | "." | ".."));
+            if outside {
+                return Err(damaged(format!("`{}` is no path within a folder", entry.relpath)));
+            }
+            if !crate::cache::is_md5(&entry.md5) {
+                return Err(damaged(format!("`{}` is no md5", entry.md5)));
+            }
+        }
+        Ok(Self::new(entries))
+    }
+}
+
+/// A string as Python's `json.dumps` writes it: everything outside ASCII escaped, as UTF-16.
+fn ascii_json(text: &str) -> String {
+    let mut json = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            '\u{8}' => json.push_str("\\b"),
+            '\u{c}' => json.push_str("\\f"),
+            ' '..='~' => json.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    json.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    json.push('"');
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_written_as_python_writes_it() {
+        let entry = |relpath: &str| TreeEntry {
+            md5: "0123456789abcdef0123456789abcdef".into(),
+            relpath: relpath.into(),
+        };
+        let tree = Tree::new(vec![entry("z"), entry("a/ü\"😀\u{7f}")]);
+        assert_eq!(
+            String::from_utf8(tree.to_bytes()).unwrap(),
+            "[{\"md5\": \"0123456789abcdef0123456789abcdef\", \"relpath\": \"a/\\u00fc\\\"\\ud83d\\ude00\\u007f\"}, \
+             {\"md5\": \"0123456789abcdef0123456789abcdef\", \"relpath\": \"z\"}]"
+        );
+        assert_eq!(Tree::parse("x.dir", &tree.to_bytes()).unwrap(), tree);
+    }
+
+    #[test]
+    fn a_tree_that_leaves_its_folder_is_refused() {
+        let bytes = br#"[{"md5": "0123456789abcdef0123456789abcdef", "relpath": "../../etc/passwd"}]"#;
+        let error = Tree::parse("x.dir", bytes).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "object x.dir of the cache is damaged: `../../etc/passwd` is no path within a folder"
+        );
+    }
+}
