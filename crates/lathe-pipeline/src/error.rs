@@ -1,0 +1,267 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lathe_types::ErrorKind;
+
+use crate::yaml::SyntaxError;
+
+/// The result of this crate's operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a pipeline could not be read, planned or executed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Hashing, the cache or the repository.
+    #[error(transparent)]
+    Data(#[from] lathe_data::Error),
+    /// The repository defines no pipeline.
+    #[error("there is no `dvc.yaml` in `{root}`")]
+    NoPipeline {
+        /// The repository.
+        root: PathBuf,
+    },
+    /// Reading from the disk failed.
+    #[error("failed to read `{path}`")]
+    Read {
+        /// What was read.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Writing to the disk failed.
+    #[error("failed to write `{path}`")]
+    Write {
+        /// What was written.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that is not YAML.
+    #[error("`{file}` is not YAML")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// Where and why.
+        source: SyntaxError,
+    },
+    /// A file that is not what its name says.
+    #[error("`{file}` cannot be read: {problem}")]
+    Format {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Something in `dvc.yaml` that is wrong or that Lathe does not offer.
+    #[error("{place}: {problem}")]
+    Definition {
+        /// File, line, stage and key.
+        place: Box<Place>,
+        /// What is wrong.
+        problem: String,
+        /// What to try.
+        hint: Option<String>,
+    },
+    /// Stages that wait for one another.
+    #[error("the stages {} depend on one another in a circle", listed(stages))]
+    Cycle {
+        /// Each depends on the next, the last on the first.
+        stages: Vec<String>,
+    },
+    /// Two stages that write the same file or folder, or one inside the other's.
+    #[error("`{path}` of stage `{stage}` overlaps `{other_path}` of stage `{other}`")]
+    OverlappingOutputs {
+        /// An output.
+        path: String,
+        /// Its stage.
+        stage: String,
+        /// Another output, the same or one around or inside it.
+        other_path: String,
+        /// Its stage.
+        other: String,
+    },
+    /// A target that no stage is called.
+    #[error("there is no stage `{target}`")]
+    UnknownTarget {
+        /// The target.
+        target: String,
+        /// A name like it.
+        similar: Option<String>,
+    },
+    /// An input that nothing makes.
+    #[error("stage `{stage}`: the dep `{path}` does not exist")]
+    MissingDep {
+        /// The stage.
+        stage: String,
+        /// The input.
+        path: String,
+    },
+    /// A parameter that its file does not have.
+    #[error("stage `{stage}`: the param `{key}` is not in `{file}`")]
+    MissingParam {
+        /// The stage.
+        stage: String,
+        /// The file.
+        file: String,
+        /// The parameter.
+        key: String,
+    },
+    /// An output that its stage did not write.
+    #[error("stage `{stage}`: its commands did not write the output `{path}`")]
+    MissingOut {
+        /// The stage.
+        stage: String,
+        /// The output.
+        path: String,
+    },
+    /// A command could not be started.
+    #[error("stage `{stage}`: failed to start a shell in `{folder}`")]
+    Start {
+        /// The stage.
+        stage: String,
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A command that failed.
+    #[error("stage `{stage}`: `{command}` {ending}")]
+    CommandFailed {
+        /// The stage.
+        stage: String,
+        /// The command.
+        command: String,
+        /// "exited with code 1", "was ended by signal 9".
+        ending: String,
+    },
+    /// Ctrl-C or a request to terminate.
+    #[error("stage `{stage}` was interrupted")]
+    Interrupted {
+        /// The stage.
+        stage: String,
+    },
+    /// Another process executes the pipeline.
+    #[error("another process executes the pipeline of `{root}`")]
+    Busy {
+        /// The repository.
+        root: PathBuf,
+    },
+    /// A parameter that cannot be set.
+    #[error("`{key}` cannot be set in `{file}`: {problem}")]
+    SetParam {
+        /// The file.
+        file: String,
+        /// The parameter.
+        key: String,
+        /// Why not.
+        problem: String,
+    },
+    /// A value that is not YAML.
+    #[error("`{text}` is not a value")]
+    ParamValue {
+        /// What was given.
+        text: String,
+        /// Why not.
+        source: SyntaxError,
+    },
+}
+
+/// Where in a pipeline file something is.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// `dvc.yaml`.
+    pub file: String,
+    /// Counted from 1; 0 if unknown.
+    pub line: usize,
+    /// The stage, if it is in one.
+    pub stage: Option<String>,
+    /// The key, if it is at one.
+    pub key: Option<String>,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}`", self.file)?;
+        if 0 < self.line {
+            write!(f, " line {}", self.line)?;
+        }
+        if let Some(stage) = &self.stage {
+            write!(f, ", stage `{stage}`")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, ", key `{key}`")?;
+        }
+        Ok(())
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+impl Error {
+    pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::Read { path, source }
+    }
+
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::Write { path, source }
+    }
+
+    /// What it means to whoever asked.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Data(error) => error.kind(),
+            Self::NoPipeline { .. } | Self::UnknownTarget { .. } => ErrorKind::NotFound,
+            Self::Read { .. } | Self::Write { .. } | Self::Start { .. } => ErrorKind::Internal,
+            Self::Busy { .. } | Self::Interrupted { .. } => ErrorKind::Unavailable,
+            Self::Syntax { .. }
+            | Self::Format { .. }
+            | Self::Definition { .. }
+            | Self::Cycle { .. }
+            | Self::OverlappingOutputs { .. }
+            | Self::MissingDep { .. }
+            | Self::MissingParam { .. }
+            | Self::MissingOut { .. }
+            | Self::CommandFailed { .. }
+            | Self::SetParam { .. }
+            | Self::ParamValue { .. } => ErrorKind::InvalidInput,
+        }
+    }
+
+    /// What to try.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Data(error) => error.hint()?,
+            Self::NoPipeline { .. } => "write one: `stages:` with a `cmd`, `deps` and `outs` for each",
+            Self::Syntax { .. } => "merge conflicts and tabs are the usual causes",
+            Self::Definition { hint, .. } => return hint.clone(),
+            Self::Cycle { .. } => "take one of the deps out: a stage cannot come before itself",
+            Self::OverlappingOutputs { .. } => "let each file be written by one stage",
+            Self::UnknownTarget { similar, .. } => {
+                return Some(match similar {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => "`lathe status` lists the stages".to_owned(),
+                });
+            }
+            Self::MissingDep { .. } => {
+                "fetch it with `dvc pull`, or name it in the `outs` of the stage that makes it"
+            }
+            Self::MissingParam { .. } => "write it there, or take it out of the stage's `params`",
+            Self::MissingOut { .. } => "take it out of `outs`, or look why the commands do not write it",
+            Self::CommandFailed { .. } => "its output is above; stages finished before it are kept",
+            Self::Interrupted { .. } => "run it again: stages finished before it are kept",
+            Self::Busy { .. } => "wait until it ends",
+            Self::ParamValue { .. } => "write a value as in params.yaml, as `200`, `0.1`, `text` or `[1, 2]`",
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Format { .. }
+            | Self::Start { .. }
+            | Self::SetParam { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

@@ -1,0 +1,231 @@
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use lathe_data::{Hashed, write_atomically};
+
+use crate::yaml::{Node, Value, emit, read};
+use crate::{Error, Result};
+
+const FILE: &str = "dvc.lock";
+
+/// `dvc.lock`: what every stage was executed with, last.
+#[derive(Debug, Clone)]
+pub struct Lock {
+    path: PathBuf,
+    text: String,
+    document: Node,
+}
+
+/// What one stage was executed with, and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LockEntry {
+    /// Text or a list of texts.
+    pub cmd: Node,
+    /// Inputs by path.
+    pub deps: Vec<LockedPath>,
+    /// Parameters by file.
+    pub params: Vec<(String, Vec<(String, Node)>)>,
+    /// Outputs by path.
+    pub outs: Vec<LockedPath>,
+}
+
+/// A path with its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedPath {
+    /// As `dvc.yaml` writes it, relative to the stage's folder.
+    pub path: String,
+    /// Its content.
+    pub hashed: Hashed,
+}
+
+impl Lock {
+    /// Reads `dvc.lock` in the root; one that is not there holds nothing.
+    pub fn load(root: &Path) -> Result<Self> {
+        let path = root.join(FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(Error::read(&path)(error)),
+        };
+        let format = |problem: &str| Error::Format {
+            file: FILE.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let mut document = read(&text).map_err(|source| Error::Syntax {
+            file: FILE.to_owned(),
+            source,
+        })?;
+        if matches!(document.value, Value::Null) {
+            document = map([("schema", Node::text("2.0"))]);
+        }
+        if document.find("schema").and_then(Node::as_str) != Some("2.0") {
+            return Err(format("its schema is not '2.0'"));
+        }
+        let Value::Map(entries) = &mut document.value else {
+            return Err(format("it holds no map"));
+        };
+        match entries.iter_mut().find(|(key, _)| key.as_str() == Some("stages")) {
+            None => entries.push((Node::text("stages"), map([]))),
+            Some((_, stages)) => match stages.value {
+                Value::Map(_) => {}
+                Value::Null => *stages = map([]),
+                _ => return Err(format("its `stages` are no map")),
+            },
+        }
+        Ok(Self { path, text, document })
+    }
+
+    /// What the stage was executed with last.
+    pub fn find(&self, stage: &str) -> Result<Option<LockEntry>> {
+        let Some(node) = self.document.find("stages").and_then(|stages| stages.find(stage)) else {
+            return Ok(None);
+        };
+        let entry = LockEntry::parse(node).ok_or_else(|| Error::Format {
+            file: FILE.to_owned(),
+            problem: format!(
+                "the entry of stage `{stage}` (line {}) is malformed",
+                node.span.line
+            ),
+        })?;
+        Ok(Some(entry))
+    }
+
+    /// Replaces the entry of the stage where it is, or adds it at the end, and writes the file.
+    pub fn set(&mut self, stage: &str, entry: &LockEntry) -> Result<()> {
+        let node = entry.to_node();
+        let Value::Map(top) = &mut self.document.value else {
+            return Ok(());
+        };
+        for (key, value) in top {
+            let Value::Map(stages) = &mut value.value else {
+                continue;
+            };
+            if key.as_str() != Some("stages") {
+                continue;
+            }
+            match stages.iter_mut().find(|(key, _)| key.as_str() == Some(stage)) {
+                Some((_, old)) => *old = node,
+                None => stages.push((Node::text(stage), node)),
+            }
+            break;
+        }
+        let text = emit(&self.document);
+        if text != self.text {
+            write_atomically(&self.path, text.as_bytes())?;
+            self.text = text;
+        }
+        Ok(())
+    }
+}
+
+impl LockEntry {
+    /// Reads an entry of `dvc.lock` or of the run cache; `None` if it is none.
+    pub fn parse(node: &Node) -> Option<Self> {
+        let mut params = Vec::new();
+        for (file, values) in node.find("params").map_or(Some(&[][..]), Node::as_map)? {
+            let values = values.as_map()?.iter();
+            let values = values.map(|(key, value)| (key.to_key(), value.clone()));
+            params.push((file.to_key(), values.collect()));
+        }
+        Some(Self {
+            cmd: node.find("cmd")?.clone(),
+            deps: paths(node.find("deps"))?,
+            params,
+            outs: paths(node.find("outs"))?,
+        })
+    }
+
+    /// In the order that DVC writes, empty parts left out.
+    pub fn to_node(&self) -> Node {
+        let mut entries = vec![("cmd", self.cmd.clone())];
+        if !self.deps.is_empty() {
+            entries.push(("deps", path_list(&self.deps)));
+        }
+        if !self.params.is_empty() {
+            let files = self.params.iter().map(|(file, values)| {
+                let values = values
+                    .iter()
+                    .map(|(key, value)| (Node::text(key), value.clone()))
+                    .collect();
+                (Node::text(file), Node::new(Value::Map(values)))
+            });
+            entries.push(("params", Node::new(Value::Map(files.collect()))));
+        }
+        if !self.outs.is_empty() {
+            entries.push(("outs", path_list(&self.outs)));
+        }
+        map(entries)
+    }
+
+    /// The dep at this path, as written.
+    pub fn dep(&self, path: &str) -> Option<&LockedPath> {
+        self.deps.iter().find(|dep| dep.path == path)
+    }
+
+    /// The output at this path, as written.
+    pub fn out(&self, path: &str) -> Option<&LockedPath> {
+        self.outs.iter().find(|out| out.path == path)
+    }
+
+    /// The parameters of this file, as written.
+    pub fn params_of(&self, path: &str) -> Option<&[(String, Node)]> {
+        let found = self.params.iter().find(|(file, _)| file == path)?;
+        Some(&found.1)
+    }
+}
+
+fn paths(node: Option<&Node>) -> Option<Vec<LockedPath>> {
+    let Some(node) = node else {
+        return Some(Vec::new());
+    };
+    let Value::List(items) = &node.value else {
+        return None;
+    };
+    items
+        .iter()
+        .map(|item| {
+            let number = |key: &str| match item.find(key).map(|node| &node.value) {
+                Some(Value::Int(int)) => u64::try_from(*int).ok(),
+                _ => None,
+            };
+            Some(LockedPath {
+                path: item.find("path")?.as_str()?.to_owned(),
+                hashed: Hashed {
+                    // Without one (data in a bucket has an etag) it is equal to nothing, and the stage is executed.
+                    md5: item.find("md5").map_or(Some(""), Node::as_str)?.to_owned(),
+                    size: number("size").unwrap_or(0),
+                    nfiles: number("nfiles"),
+                    is_exec: matches!(
+                        item.find("isexec").map(|node| &node.value),
+                        Some(Value::Bool(true))
+                    ),
+                },
+            })
+        })
+        .collect()
+}
+
+fn path_list(paths: &[LockedPath]) -> Node {
+    let int = |int: u64| Node::new(Value::Int(int.into()));
+    let items = paths.iter().map(|path| {
+        let mut entries = vec![
+            ("path", Node::text(&path.path)),
+            ("hash", Node::text("md5")),
+            ("md5", Node::text(&path.hashed.md5)),
+            ("size", int(path.hashed.size)),
+        ];
+        if let Some(nfiles) = path.hashed.nfiles {
+            entries.push(("nfiles", int(nfiles)));
+        }
+        if path.hashed.is_exec {
+            entries.push(("isexec", Node::new(Value::Bool(true))));
+        }
+        map(entries)
+    });
+    Node::new(Value::List(items.collect()))
+}
+
+fn map<'a>(entries: impl IntoIterator<Item = (&'a str, Node)>) -> Node {
+    let entries = entries.into_iter().map(|(key, value)| (Node::text(key), value));
+    Node::new(Value::Map(entries.collect()))
+}

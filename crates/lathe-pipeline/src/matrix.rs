@@ -1,0 +1,82 @@
+use crate::template::text_of;
+use crate::yaml::{Node, Value};
+
+/// One stage of a group: the part of its name after `@`, and what its templates see besides the context.
+pub struct Member {
+    /// The part after `@`.
+    pub key: String,
+    /// `item`, `key`.
+    pub locals: Vec<(Node, Node)>,
+}
+
+/// The members that `foreach` makes.
+pub fn foreach(data: &Node) -> Result<Vec<Member>, String> {
+    match &data.value {
+        Value::List(items) => {
+            let by_index = items.iter().any(|item| text_of(item).is_none());
+            Ok(items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| Member {
+                    key: match text_of(item) {
+                        Some(text) if !by_index => text,
+                        _ => index.to_string(),
+                    },
+                    locals: vec![(Node::text("item"), item.clone())],
+                })
+                .collect())
+        }
+        Value::Map(entries) => Ok(entries
+            .iter()
+            .map(|(key, value)| Member {
+                key: text_of(key).unwrap_or_else(|| key.to_key()),
+                locals: vec![
+                    (Node::text("key"), key.clone()),
+                    (Node::text("item"), value.clone()),
+                ],
+            })
+            .collect()),
+        _ => Err(format!("is {}, neither a list nor a map", data.kind())),
+    }
+}
+
+/// The members that `matrix` makes: every combination, the last variable changing fastest.
+pub fn matrix(data: &Node) -> Result<Vec<Member>, String> {
+    let variables = data
+        .as_map()
+        .ok_or_else(|| format!("is {}, not a map of lists", data.kind()))?;
+    let mut combinations: Vec<(Vec<String>, Vec<(Node, Node)>)> = vec![(Vec::new(), Vec::new())];
+    for (name, values) in variables {
+        let name_text = name.to_key();
+        let Value::List(values) = &values.value else {
+            return Err(format!(
+                "has `{name_text}`, which is {} and not a list",
+                values.kind()
+            ));
+        };
+        let mut longer = Vec::new();
+        for (names, items) in &combinations {
+            for (index, value) in values.iter().enumerate() {
+                let mut names = names.clone();
+                names.push(text_of(value).unwrap_or_else(|| format!("{name_text}{index}")));
+                let mut items = items.clone();
+                items.push((name.clone(), value.clone()));
+                longer.push((names, items));
+            }
+        }
+        combinations = longer;
+    }
+    Ok(combinations
+        .into_iter()
+        .map(|(names, items)| {
+            let key = names.join("-");
+            Member {
+                locals: vec![
+                    (Node::text("item"), Node::new(Value::Map(items))),
+                    (Node::text("key"), Node::text(key.clone())),
+                ],
+                key,
+            }
+        })
+        .collect())
+}

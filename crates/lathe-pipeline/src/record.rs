@@ -1,0 +1,144 @@
+use std::collections::BTreeMap;
+
+use lathe_types::Millis;
+use lathe_types::executions::{HashedPath, StageExecution, StageOutcome};
+
+use crate::lock::{LockEntry, LockedPath};
+use crate::snapshot::Snapshot;
+use crate::stage::{Stage, joined};
+use crate::yaml::{Node, Value};
+use crate::{Error, Result};
+
+const DEFAULT_PARAMS: &str = "params.yaml";
+
+/// The stage's entry of the lock as the files are now. All inputs must be there if they are `needed`; an output that
+/// is not there has no hash.
+pub fn entry_of(stage: &Stage, files: &Snapshot, needed: bool) -> Result<LockEntry> {
+    let mut deps = Vec::new();
+    for dep in &stage.deps {
+        match files.content(&dep.at) {
+            Some(content) => deps.push(LockedPath {
+                path: dep.path.clone(),
+                hashed: content.hashed.clone(),
+            }),
+            None if needed => {
+                return Err(Error::MissingDep {
+                    stage: stage.name.clone(),
+                    path: dep.path.clone(),
+                });
+            }
+            None => {}
+        }
+    }
+    deps.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut outs: Vec<LockedPath> = stage
+        .outs
+        .iter()
+        .map(|out| LockedPath {
+            path: out.path.clone(),
+            hashed: match files.content(&out.at) {
+                Some(content) => content.hashed.clone(),
+                None => lathe_data::Hashed {
+                    md5: String::new(),
+                    size: 0,
+                    nfiles: None,
+                    is_exec: false,
+                },
+            },
+        })
+        .collect();
+    outs.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(LockEntry {
+        cmd: stage.cmd.clone(),
+        deps,
+        params: params_of(stage, files, needed)?,
+        outs,
+    })
+}
+
+fn params_of(stage: &Stage, files: &Snapshot, needed: bool) -> Result<Vec<(String, Vec<(String, Node)>)>> {
+    let mut params = Vec::new();
+    for file in &stage.params {
+        let Some(values) = files.values(file) else {
+            if needed {
+                return Err(Error::MissingDep {
+                    stage: stage.name.clone(),
+                    path: file.path.clone(),
+                });
+            }
+            continue;
+        };
+        let mut kept: Vec<(String, Node)> = Vec::new();
+        for (key, value) in values {
+            match value {
+                Some(value) => kept.push((key, value.clone())),
+                None if needed => {
+                    return Err(Error::MissingParam {
+                        stage: stage.name.clone(),
+                        file: file.path.clone(),
+                        key,
+                    });
+                }
+                None => {}
+            }
+        }
+        kept.sort_by(|(a, _), (b, _)| a.cmp(b));
+        params.push((file.path.clone(), kept));
+    }
+    params.sort_by(|(a, _), (b, _)| (a != DEFAULT_PARAMS, a).cmp(&(b != DEFAULT_PARAMS, b)));
+    Ok(params)
+}
+
+/// What is recorded of the stage with the run.
+pub fn execution_of(
+    stage: &Stage,
+    entry: &LockEntry,
+    reason: String,
+    outcome: StageOutcome,
+    (started_at, ended_at): (Millis, Millis),
+) -> StageExecution {
+    let paths = |locked: &[LockedPath]| {
+        locked
+            .iter()
+            .map(|path| HashedPath {
+                path: joined(&stage.wdir, &path.path),
+                md5: path.hashed.md5.clone(),
+                size: path.hashed.size,
+            })
+            .collect()
+    };
+    let mut params = BTreeMap::new();
+    for (file, values) in &entry.params {
+        for (key, value) in values {
+            flatten(
+                &format!("{}:{key}", joined(&stage.wdir, file)),
+                value,
+                &mut params,
+            );
+        }
+    }
+    StageExecution {
+        stage: stage.name.clone(),
+        command: stage.command_text(),
+        reason,
+        outcome,
+        started_at,
+        ended_at,
+        deps: paths(&entry.deps),
+        params,
+        outs: paths(&entry.outs),
+    }
+}
+
+fn flatten(key: &str, value: &Node, params: &mut BTreeMap<String, serde_json::Value>) {
+    match &value.value {
+        Value::Map(entries) if !entries.is_empty() => {
+            for (inner, value) in entries {
+                flatten(&format!("{key}.{}", inner.to_key()), value, params);
+            }
+        }
+        _ => {
+            params.insert(key.to_owned(), value.to_json());
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! YAML as DVC reads and writes it: YAML 1.2 scalars, values that know the line they came from, and text byte for
+//! byte as ruamel's dumper lays it out. What the values mean is not known here.
+
+mod emit;
+mod json;
+mod read;
+mod scalar;
+mod value;
+
+pub use emit::{emit, emit_scalar};
+pub use json::to_python_json;
+pub use read::{SyntaxError, read};
+pub use scalar::python_float;
+pub use value::{Node, Span, Value};

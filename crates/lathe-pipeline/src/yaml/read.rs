@@ -1,0 +1,217 @@
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span as Stretch};
+
+use super::scalar::resolve;
+use super::{Node, Span, Value};
+
+/// Far deeper than anything that people write, and shallow enough for every stack.
+const DEPTH_MAX: usize = 128;
+/// Aliases of aliases can make a small file into a huge value.
+const NODES_MAX: usize = 1_000_000;
+
+/// Text that is not YAML.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}, column {column}: {problem}")]
+pub struct SyntaxError {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// Reads one document; an empty one is null.
+pub fn read(text: &str) -> Result<Node, SyntaxError> {
+    let mut reader = Reader {
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+    };
+    loop {
+        match reader.next()? {
+            (Event::StreamStart | Event::DocumentStart(_), _) => {}
+            (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(Node::new(Value::Null)),
+            (event, stretch) => {
+                let node = reader.node(event, stretch, 0)?;
+                loop {
+                    match reader.next()? {
+                        (Event::DocumentEnd, _) => {}
+                        (Event::StreamEnd, _) => return Ok(node),
+                        (_, stretch) => return Err(problem(stretch, "a second document begins here")),
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Reader<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Stretch), SyntaxError> {
+        match self.parser.next_event() {
+            Some(Ok((event, stretch))) => Ok((event, stretch)),
+            Some(Err(error)) => Err(SyntaxError {
+                line: error.marker().line(),
+                column: error.marker().col() + 1,
+                problem: error.info().to_owned(),
+            }),
+            None => Err(SyntaxError {
+                line: 1,
+                column: 1,
+                problem: "the text ends too early".to_owned(),
+            }),
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, stretch: Stretch, depth: usize) -> Result<Node, SyntaxError> {
+        self.nodes += 1;
+        if DEPTH_MAX < depth || NODES_MAX < self.nodes {
+            return Err(problem(stretch, "there is too much nested in here"));
+        }
+        let mut span = Span {
+            start: stretch.start.index(),
+            end: stretch.end.index(),
+            line: stretch.start.line(),
+            column: stretch.start.col(),
+            // The start of a list or map in brackets spans its bracket, of any other it spans nothing.
+            flow: stretch.start.index() < stretch.end.index(),
+        };
+        let (value, anchor) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_text = style != ScalarStyle::Plain
+                    || tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+                let value = if is_text {
+                    Value::Str(text.into_owned())
+                } else {
+                    resolve(&text)
+                };
+                (value, anchor)
+            }
+            Event::SequenceStart(anchor, _) => {
+                let mut items = Vec::new();
+                loop {
+                    let (event, stretch) = self.next()?;
+                    if matches!(event, Event::SequenceEnd) {
+                        span.end = stretch.end.index();
+                        break;
+                    }
+                    items.push(self.node(event, stretch, depth + 1)?);
+                }
+                (Value::List(items), anchor)
+            }
+            Event::MappingStart(anchor, _) => {
+                let mut entries = Vec::new();
+                loop {
+                    let (event, stretch) = self.next()?;
+                    if matches!(event, Event::MappingEnd) {
+                        span.end = stretch.end.index();
+                        break;
+                    }
+                    let key = self.node(event, stretch, depth + 1)?;
+                    let (event, value_stretch) = self.next()?;
+                    let value = self.node(event, value_stretch, depth + 1)?;
+                    if entries.iter().any(|(k, _)| *k == key) {
+                        let text = format!("the key `{}` is here twice", key.to_key());
+                        return Err(problem(stretch, &text));
+                    }
+                    entries.push((key, value));
+                }
+                (Value::Map(merged(entries, stretch)?), anchor)
+            }
+            Event::Alias(anchor) => {
+                let node = self.anchors.get(&anchor).cloned();
+                let mut node = node.ok_or_else(|| problem(stretch, "an alias of nothing"))?;
+                self.nodes += size(&node);
+                node.span = span;
+                return Ok(node);
+            }
+            _ => return Err(problem(stretch, "a value is missing")),
+        };
+        let node = Node { value, span };
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+}
+
+fn size(node: &Node) -> usize {
+    match &node.value {
+        Value::List(items) => items.iter().map(size).sum::<usize>() + 1,
+        Value::Map(entries) => entries.iter().map(|(_, value)| size(value) + 1).sum::<usize>() + 1,
+        _ => 1,
+    }
+}
+
+/// Replaces `<<: *base` by the keys of the base that are not there.
+fn merged(entries: Vec<(Node, Node)>, stretch: Stretch) -> Result<Vec<(Node, Node)>, SyntaxError> {
+    if !entries.iter().any(|(key, _)| key.as_str() == Some("<<")) {
+        return Ok(entries);
+    }
+    let (merges, mut own): (Vec<_>, Vec<_>) = entries
+        .into_iter()
+        .partition(|(key, _)| key.as_str() == Some("<<"));
+    for (_, base) in merges {
+        let bases = match base.value {
+            Value::List(bases) => bases,
+            _ => vec![base],
+        };
+        for base in bases {
+            let Value::Map(inherited) = base.value else {
+                return Err(problem(stretch, "`<<` merges maps only"));
+            };
+            for (key, value) in inherited {
+                if !own.iter().any(|(k, _)| *k == key) {
+                    own.push((key, value));
+                }
+            }
+        }
+    }
+    Ok(own)
+}
+
+fn problem(stretch: Stretch, text: &str) -> SyntaxError {
+    SyntaxError {
+        line: stretch.start.line(),
+        column: stretch.start.col() + 1,
+        problem: text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anchors_merges_and_blocks_are_read() {
+        let node = read("base: &b {x: 1, y: 2}\nmore:\n  <<: *b\n  y: 3\ntext: |\n  a\n  b\n").unwrap();
+        assert_eq!(
+            node.to_json(),
+            serde_json::json!({ "base": { "x": 1, "y": 2 }, "more": { "y": 3, "x": 1 }, "text": "a\nb\n" })
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let message = |text: &str| read(text).unwrap_err().to_string();
+        assert_eq!(
+            message("a: 1\nb: 2\na: 3\n"),
+            "line 3, column 1: the key `a` is here twice"
+        );
+        assert!(message("a: [1\nb: 2\n").starts_with("line "));
+        assert!(message("a: *nothing\n").starts_with("line 1"));
+        assert!(message(&"[".repeat(10_000)).starts_with("line 1"));
+    }
+
+    #[test]
+    fn an_empty_text_is_null() {
+        assert_eq!(read("# nothing\n").unwrap(), Node::new(Value::Null));
+    }
+}
