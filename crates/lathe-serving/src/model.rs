@@ -88,6 +88,19 @@ impl Model {
         &self.class
     }
 
+    /// The datatype of its answers in the Open Inference Protocol.
+    pub fn output_datatype(&self) -> &'static str {
+        match &self.forest.combine {
+            Combine::Vote {
+                classes: Classes::Whole(_),
+            } => "INT64",
+            Combine::Vote {
+                classes: Classes::Words(_),
+            } => "BYTES",
+            Combine::Boost { .. } | Combine::Mean => "FP64",
+        }
+    }
+
     /// The model file's size in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes

@@ -9,6 +9,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Millis(pub i64);
 
 impl Millis {
+    /// Reads ISO 8601 (UTC where it names no offset; `T` or a blank between date and time) or the milliseconds
+    /// themselves.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Some(Self(at.as_millisecond()));
+        }
+        if let Ok(millis) = text.parse() {
+            return Some(Self(millis));
+        }
+        let at = text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(Self(at.timestamp().as_millisecond()))
+    }
+
     /// The point `span` later.
     pub fn plus(self, span: Span) -> Self {
         Self(self.0.saturating_add(span.0))
@@ -112,6 +125,14 @@ mod tests {
         for text in ["", "7", "d", "-1s", "1 s", "99999999999999999d"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_reads_with_and_without_an_offset() {
+        for text in ["2012-01-01T00:00:00Z", "2012-01-01 00:00:00", "2012-01-01T01:00:00+01:00", "1325376000000"] {
+            assert_eq!(Millis::parse(text), Some(Millis(1_325_376_000_000)), "{text}");
+        }
+        assert_eq!(Millis::parse("yesterday"), None);
     }
 
     #[test]

@@ -188,7 +188,7 @@ fn reference_of(path: &Path, model: &Model, spec: &ModelSpec) -> anyhow::Result<
         if let Some(time) = time {
             let text = record.get(time).unwrap_or_default();
             times.push(
-                parse_time(text)
+                Millis::parse(text)
                     .with_context(|| format!("{}, row {}: `{text}` is not a time", place(), index + 2))?,
             );
         }
@@ -221,17 +221,6 @@ pub fn cell(text: &str) -> Cell {
     }
 }
 
-/// ISO 8601, with or without an offset (then UTC), with `T` or a blank.
-fn parse_time(text: &str) -> anyhow::Result<Millis> {
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Ok(Millis(at.as_millisecond()));
-    }
-    let at: jiff::civil::DateTime = text.parse()?;
-    Ok(Millis(
-        at.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_millisecond(),
-    ))
-}
-
 /// A table of rows as they were answered, for scoring them again.
 pub fn table_of(model: &Model, rows: &[Map<String, Value>]) -> anyhow::Result<Table> {
     Ok(Table::from_records(rows, model.signature())?)
@@ -250,18 +239,5 @@ mod tests {
             &mut numbers,
         );
         assert_eq!(Value::Object(numbers), json!({ "rmse": 1.5, "by.hour": 2 }));
-    }
-
-    #[test]
-    fn a_time_reads_with_and_without_an_offset() {
-        let expected = Millis(1_325_376_000_000);
-        for text in [
-            "2012-01-01T00:00:00Z",
-            "2012-01-01 00:00:00",
-            "2012-01-01T01:00:00+01:00",
-        ] {
-            assert_eq!(parse_time(text).unwrap(), expected, "{text}");
-        }
-        assert!(parse_time("yesterday").is_err());
     }
 }

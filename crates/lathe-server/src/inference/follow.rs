@@ -1,0 +1,106 @@
+//! Keeps the models in step with the records: an alias that moves, or a rollout that goes on, swaps models without a
+//! dropped request; what the targets did is written down for the analysis.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lathe_blob::Artifacts;
+use lathe_serving::Model;
+use lathe_store::Store;
+use lathe_types::deployments::Deployment;
+
+use super::deployments::{Deployments, Live, LiveTarget};
+use super::source::version_folder;
+
+/// How soon a change in the records is seen, and how often counters are written down.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+impl Deployments {
+    /// Follows the records until it is dropped.
+    pub async fn follow(self) {
+        let Some((store, artifacts)) = self.inner.records.clone() else {
+            return;
+        };
+        // Splits that were swapped out may still be answering: their last counts come a round later.
+        let mut retired: Vec<Arc<Live>> = Vec::new();
+        loop {
+            let before = self.all();
+            match store.list_deployments().await {
+                Ok(deployments) => {
+                    for deployment in deployments {
+                        self.swap(&store, &artifacts, deployment).await;
+                    }
+                }
+                Err(error) => tracing::error!(%error, "the deployments cannot be read; the last known go on"),
+            }
+            let now_live = self.all();
+            let stats = retired
+                .iter()
+                .chain(&now_live)
+                .flat_map(|live| live.targets.iter().filter_map(|target| target.take_stats(live)))
+                .collect::<Vec<_>>();
+            if !stats.is_empty()
+                && let Err(error) = store.add_target_stats(stats).await
+            {
+                tracing::error!(%error, "counts of answers were lost");
+            }
+            retired.retain(|live| 1 < Arc::strong_count(live));
+            retired.extend(before.into_iter().filter(|old| !now_live.iter().any(|live| Arc::ptr_eq(live, old))));
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn swap(&self, store: &Store, artifacts: &Artifacts, deployment: Deployment) {
+        let old = self.get(&deployment.name);
+        if old.as_ref().is_some_and(|old| old.revision == deployment.revision) {
+            return;
+        }
+        let Some((model, _)) = deployment.spec.model_alias() else {
+            return;
+        };
+        let mut targets = Vec::new();
+        for target in deployment.targets() {
+            let known = old
+                .as_ref()
+                .filter(|old| old.model == model)
+                .and_then(|old| old.of_version(target.version))
+                .and_then(|known| known.model.as_ref().ok().cloned());
+            let loaded = match known {
+                Some(loaded) => Ok(loaded),
+                None => load(store, artifacts, model, target.version).await,
+            };
+            if let Err(reason) = &loaded {
+                tracing::error!(deployment = deployment.name, version = target.version, reason, "a model cannot be loaded");
+            }
+            targets.push(LiveTarget {
+                version: target.version,
+                role: target.role,
+                weight: target.weight,
+                fault: target.fault,
+                model: loaded,
+                counters: Mutex::default(),
+            });
+        }
+        let rollout = deployment.rollout.as_ref();
+        self.put(Live {
+            name: deployment.name.clone(),
+            model: model.to_owned(),
+            revision: deployment.revision,
+            rollout: rollout.map_or(0, |rollout| rollout.id),
+            step: rollout.map_or(0, |rollout| rollout.step),
+            targets,
+        });
+    }
+}
+
+async fn load(store: &Store, artifacts: &Artifacts, model: &str, version: u32) -> Result<Arc<Model>, String> {
+    let folder = version_folder(store, artifacts, model, version)
+        .await
+        .map_err(|error| error.message().to_owned())?;
+    let loaded = tokio::task::spawn_blocking(move || Model::load(&folder)).await;
+    match loaded {
+        Ok(Ok(model)) => Ok(Arc::new(model)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}

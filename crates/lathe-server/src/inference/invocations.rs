@@ -1,0 +1,261 @@
+//! MLflow's scoring protocol: `/invocations`, for the only deployment or for one by name; `/ping`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use axum::extract::FromRef;
+use bytes::Bytes;
+use lathe_serving::{PredictError, Signature, Table, without_bare_nan};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::answer::{PREDICTION_ID, Refusal, answer, event_time};
+use super::deployments::{Deployments, Live};
+
+pub(super) fn routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Deployments: FromRef<S>,
+{
+    Router::new()
+        .route("/ping", get(async || "\n"))
+        .route("/invocations", post(invoke_only))
+        .route("/deployments/{name}/invocations", post(invoke))
+}
+
+/// An error as MLflow's scoring server tells it.
+struct Told {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Told {
+    fn bad_request(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "BAD_REQUEST",
+            message: message.into(),
+        }
+    }
+}
+
+impl IntoResponse for Told {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error_code": self.code, "message": self.message }))).into_response()
+    }
+}
+
+impl From<PredictError> for Told {
+    fn from(error: PredictError) -> Self {
+        let code = match error {
+            PredictError::MissingColumn { .. } | PredictError::Shape(_) => "INVALID_PARAMETER_VALUE",
+            _ => "BAD_REQUEST",
+        };
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<Refusal> for Told {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Request(error) => error.into(),
+            Refusal::NotReady(message) => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: "TEMPORARILY_UNAVAILABLE",
+                message,
+            },
+            Refusal::Failed(message) => Self {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                code: "INTERNAL_ERROR",
+                message,
+            },
+        }
+    }
+}
+
+async fn invoke_only(
+    State(deployments): State<Deployments>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Told> {
+    let all = deployments.all();
+    let [live] = all.as_slice() else {
+        let names: Vec<String> = all.iter().map(|live| format!("/deployments/{}/invocations", live.name)).collect();
+        return Err(Told {
+            status: StatusCode::NOT_FOUND,
+            code: "RESOURCE_DOES_NOT_EXIST",
+            message: match names.is_empty() {
+                true => "nothing is deployed here; deploy a version with `lathe deploy`".into(),
+                false => format!("more than one model answers here; ask {}", names.join(" or ")),
+            },
+        });
+    };
+    reply(&deployments, live, &headers, &body).await
+}
+
+async fn invoke(
+    State(deployments): State<Deployments>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Told> {
+    let live = deployments.get(&name).ok_or_else(|| Told {
+        status: StatusCode::NOT_FOUND,
+        code: "RESOURCE_DOES_NOT_EXIST",
+        message: format!("no deployment is called `{name}`"),
+    })?;
+    reply(&deployments, &live, &headers, &body).await
+}
+
+async fn reply(
+    deployments: &Deployments,
+    live: &Arc<Live>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Told> {
+    let not_ready = || Refusal::NotReady(format!("no version of `{}` answers yet", live.name));
+    let signature = live.face().ok_or_else(not_ready)?.signature().clone();
+    let at = event_time(headers).map_err(Told::bad_request)?;
+    let table = read(headers, body, &signature)?;
+    let rows = table.rows();
+    let answered = answer(deployments, live, None, table, at).await?;
+    let ids: Vec<String> = (0..rows).map(|row| answered.id.row(row, rows).to_string()).collect();
+    let told = [
+        (PREDICTION_ID, answered.id.to_string()),
+        ("lathe-model-version", answered.version.to_string()),
+    ];
+    Ok((told, Json(json!({ "predictions": answered.answers.values(), "prediction_ids": ids }))).into_response())
+}
+
+fn read(headers: &HeaderMap, body: &[u8], signature: &Signature) -> Result<Table, Told> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let (kind, parameters) = content_type.unwrap_or_default().split_once(';').unwrap_or((content_type.unwrap_or_default(), ""));
+    let parameters = parameters.trim().to_ascii_lowercase();
+    let unsupported = || Told {
+        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        code: "BAD_REQUEST",
+        message: "the content type must be `application/json` or `text/csv`, in UTF-8".into(),
+    };
+    if !parameters.is_empty() && parameters.replace(' ', "") != "charset=utf-8" {
+        return Err(unsupported());
+    }
+    let text = std::str::from_utf8(body).map_err(|_| Told::bad_request("the body is not UTF-8"))?;
+    match kind.trim().to_ascii_lowercase().as_str() {
+        "application/json" => read_json(text, signature),
+        "text/csv" => read_csv(text, signature),
+        _ => Err(unsupported()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Split {
+    #[serde(default)]
+    columns: Option<Vec<String>>,
+    data: Vec<Vec<Value>>,
+}
+
+fn read_json(text: &str, signature: &Signature) -> Result<Table, Told> {
+    let body: Map<String, Value> = serde_json::from_str(&without_bare_nan(text))
+        .map_err(|error| Told::bad_request(format!("the body is not a JSON object: {error}")))?;
+    const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
+    let mut given = body.into_iter().filter(|(key, _)| FORMS.contains(&key.as_str()));
+    let (Some((form, value)), None) = (given.next(), given.next()) else {
+        return Err(Told::bad_request(format!("the body must hold exactly one of {}", FORMS.join(", "))));
+    };
+    let wrong = |error: serde_json::Error| Told::bad_request(format!("`{form}` cannot be read: {error}"));
+    Ok(match form.as_str() {
+        "dataframe_split" => {
+            let split: Split = serde_json::from_value(value).map_err(wrong)?;
+            match split.columns {
+                None => Table::from_rows(&split.data, signature)?,
+                Some(names) => Table::from_columns(&columns(names, split.data)?, signature)?,
+            }
+        }
+        "dataframe_records" => {
+            let records: Vec<Map<String, Value>> = serde_json::from_value(value).map_err(wrong)?;
+            Table::from_records(&records, signature)?
+        }
+        _ => tensors(value, &form, signature)?,
+    })
+}
+
+/// `instances` (rows) and `inputs` (rows, or columns by name).
+fn tensors(value: Value, form: &str, signature: &Signature) -> Result<Table, Told> {
+    match value {
+        Value::Object(by_name) => {
+            let columns: Vec<(String, Vec<Value>)> = by_name
+                .into_iter()
+                .map(|(name, value)| match value {
+                    Value::Array(values) => (name, values.into_iter().map(scalar).collect()),
+                    single => (name, vec![single]),
+                })
+                .collect();
+            Ok(Table::from_columns(&columns, signature)?)
+        }
+        Value::Array(rows) if rows.iter().all(Value::is_object) => {
+            let records: Vec<Map<String, Value>> = rows
+                .into_iter()
+                .filter_map(|row| match row {
+                    Value::Object(record) => Some(record),
+                    _ => None,
+                })
+                .collect();
+            Ok(Table::from_records(&records, signature)?)
+        }
+        Value::Array(rows) => {
+            let rows: Result<Vec<Vec<Value>>, _> = rows.into_iter().map(serde_json::from_value).collect();
+            let rows = rows.map_err(|_| Told::bad_request(format!("`{form}` must hold rows: lists or objects")))?;
+            Ok(Table::from_rows(&rows, signature)?)
+        }
+        _ => Err(Told::bad_request(format!("`{form}` must be a list or an object"))),
+    }
+}
+
+/// `[1.5]` is `1.5`: a column of shape (n, 1).
+fn scalar(value: Value) -> Value {
+    match value {
+        Value::Array(mut one) if one.len() == 1 => one.remove(0),
+        other => other,
+    }
+}
+
+fn columns(names: Vec<String>, rows: Vec<Vec<Value>>) -> Result<Vec<(String, Vec<Value>)>, Told> {
+    let mut columns: Vec<(String, Vec<Value>)> = names.into_iter().map(|name| (name, Vec::new())).collect();
+    for (index, row) in rows.into_iter().enumerate() {
+        if row.len() != columns.len() {
+            return Err(Told::bad_request(format!(
+                "row {index} has {} values for {} columns",
+                row.len(),
+                columns.len()
+            )));
+        }
+        for ((_, column), value) in columns.iter_mut().zip(row) {
+            column.push(value);
+        }
+    }
+    Ok(columns)
+}
+
+fn read_csv(text: &str, signature: &Signature) -> Result<Table, Told> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let wrong = |error: csv::Error| Told::bad_request(format!("the body is not CSV: {error}"));
+    let names = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let field = |text: &str| match text.trim() {
+            "" => Value::Null,
+            text => Value::from(text),
+        };
+        rows.push(record.map_err(wrong)?.iter().map(field).collect());
+    }
+    Ok(Table::from_columns(&columns(names, rows)?, signature)?)
+}

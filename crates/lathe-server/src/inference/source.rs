@@ -1,0 +1,52 @@
+use std::path::PathBuf;
+
+use lathe_blob::{ArtifactPath, Artifacts};
+use lathe_store::Store;
+use lathe_types::{ErrorKind, LoggedModelId, RunId};
+
+use crate::ApiError;
+
+/// The local folder with a version's files.
+pub async fn version_folder(
+    store: &Store,
+    artifacts: &Artifacts,
+    model: &str,
+    version: u32,
+) -> Result<PathBuf, ApiError> {
+    let found = store.get_model_version(model, version).await?;
+    let uri = location_of(store, &found.source).await?;
+    let path = artifact_path(&uri).ok_or_else(|| {
+        ApiError::new(
+            ErrorKind::NotImplemented,
+            format!(
+                "version {version} of `{model}` is kept at `{uri}`, which this server does not reach; \
+                 models are served from its own artifacts"
+            ),
+        )
+    })?;
+    Ok(artifacts.local_path(&path?))
+}
+
+/// Where a source leads: `runs:/` and `models:/` are followed, everything else is a location already.
+async fn location_of(store: &Store, source: &str) -> Result<String, ApiError> {
+    if let Some(rest) = source.strip_prefix("runs:/") {
+        let (run, path) = rest.trim_start_matches('/').split_once('/').unwrap_or((rest, ""));
+        let run = store.get_run(RunId::parse(run)?).await?;
+        return Ok(format!("{}/{path}", run.info.artifact_uri));
+    }
+    if let Some(id) = source.strip_prefix("models:/").filter(|rest| rest.starts_with("m-")) {
+        let model = store.get_logged_model(LoggedModelId::parse(id)?, false).await?;
+        return Ok(model.artifact_location);
+    }
+    Ok(source.to_owned())
+}
+
+/// The path of an `mlflow-artifacts:` URI, whichever host it names.
+pub(crate) fn artifact_path(uri: &str) -> Option<Result<ArtifactPath, lathe_blob::PathError>> {
+    let rest = uri.strip_prefix("mlflow-artifacts:")?;
+    let path = match rest.strip_prefix("//") {
+        Some(with_host) => with_host.split_once('/').map_or("", |(_, path)| path),
+        None => rest,
+    };
+    Some(ArtifactPath::parse(path.trim_matches('/')))
+}
