@@ -1,0 +1,268 @@
+// The shapes the server sends: MLflow's wire types and the records of `lathe-types`, as far as the page reads them.
+// Times are milliseconds since 1970.
+
+// MLflow leaves out unset fields and empty lists, so every list of its types is optional.
+
+export interface Experiment {
+  experiment_id: string
+  name: string
+}
+
+export type RunStatus = 'RUNNING' | 'SCHEDULED' | 'FINISHED' | 'FAILED' | 'KILLED'
+
+export interface Metric {
+  key: string
+  /** "NaN" for what JSON numbers cannot say. */
+  value: number | string
+  timestamp: number
+  step?: number
+}
+
+export interface KeyValue {
+  key: string
+  value: string
+}
+
+export interface Run {
+  info: {
+    run_id: string
+    run_name?: string
+    experiment_id: string
+    status: RunStatus
+    start_time?: number
+    end_time?: number
+    user_id?: string
+    artifact_uri?: string
+  }
+  data?: { metrics?: Metric[]; params?: KeyValue[]; tags?: KeyValue[] }
+}
+
+export interface ArtifactFile {
+  path: string
+  is_dir?: boolean
+  file_size?: number
+}
+
+export interface ModelVersion {
+  name: string
+  version: string
+  creation_timestamp?: number
+  description?: string
+  run_id?: string
+  source?: string
+  aliases?: string[]
+  tags?: KeyValue[]
+}
+
+export interface RegisteredModel {
+  name: string
+  creation_timestamp?: number
+  last_updated_timestamp?: number
+  description?: string
+  latest_versions?: ModelVersion[]
+  aliases?: { alias: string; version: string }[]
+  tags?: KeyValue[]
+}
+
+export type Role = 'stable' | 'canary' | 'shadow'
+
+export interface Fault {
+  delay_ms: number
+  error_share: number
+}
+
+export interface Target {
+  version: number
+  role: Role
+  /** Share of the answers, 0 to 1; zero for a shadow. */
+  weight: number
+  fault: Fault | null
+}
+
+export type RolloutState = 'running' | 'promoted' | 'rolled_back'
+
+export interface Rollout {
+  id: number
+  deployment: string
+  from_version: number
+  to_version: number
+  step: number
+  step_started_at: number
+  started_at: number
+  finished_at: number | null
+  state: RolloutState
+  reason: string | null
+  fault: Fault | null
+}
+
+/** `{ shadow = "10m" }` or `{ canary = 5, for = "10m" }` */
+export interface RolloutStep {
+  shadow?: string
+  canary?: number
+  for?: string
+}
+
+export interface Deployment {
+  name: string
+  spec: { model: string; rollout: RolloutStep[]; abort?: string; min_requests: number }
+  stable: number | null
+  previous: number | null
+  rollout: Rollout | null
+  revision: number
+  updated_at: number
+  targets: Target[]
+  alias?: string | null
+}
+
+export type Outcome = 'ok' | 'drift' | 'insufficient' | 'untestable'
+
+export interface BinShare {
+  label: string
+  reference: number
+  window: number
+}
+
+export interface ColumnSummary {
+  rows: number
+  missing_share: number
+  mean: number | null
+  std: number | null
+  min: number | null
+  max: number | null
+  unseen_share: number
+}
+
+export interface ColumnVerdict {
+  column: string
+  kind: 'numeric' | 'categorical'
+  outcome: Outcome
+  method: string
+  score: number
+  threshold: number
+  p_value: number | null
+  alpha: number
+  noise_floor: number
+  reference: ColumnSummary
+  window: ColumnSummary
+  histogram: BinShare[]
+  reason: string | null
+}
+
+export interface DriftReport {
+  outcome: Outcome
+  columns: ColumnVerdict[]
+  share: number
+  share_threshold: number
+  reference: string
+}
+
+export interface Performance {
+  metric: string
+  value: number
+  labelled: number
+  coverage: number
+  metrics: Record<string, number>
+}
+
+export interface Window {
+  deployment: string
+  start: number
+  end: number
+  version: number
+  rows: number
+  closed: boolean
+  drift: DriftReport | null
+  performance: Performance | null
+}
+
+export type Cause = 'season' | 'broken_input' | 'changed_world' | 'shifted_inputs'
+
+export interface Diagnosis {
+  cause: Cause
+  summary: string
+  columns: {
+    column: string
+    score: number
+    reference_mean: number | null
+    window_mean: number | null
+    since: number
+    seasonal: boolean | null
+  }[]
+  since: number
+  error_before: number | null
+  error_now: number | null
+  evidence: string[]
+}
+
+export interface Alert {
+  id: number
+  deployment: string
+  version: number
+  kind: 'drift' | 'performance'
+  state: 'open' | 'acknowledged' | 'resolved'
+  at: number
+  opened_at: number
+  resolved_at: number | null
+  window_start: number
+  summary: string
+  diagnosis: Diagnosis
+}
+
+export type GateOutcome = 'pass' | 'fail' | 'inconclusive' | 'waiting'
+
+export interface GateVerdict {
+  id: number
+  model: string
+  version: number
+  champion: number | null
+  outcome: GateOutcome
+  rules: {
+    rule: string
+    expression: string
+    outcome: GateOutcome
+    values: Record<string, unknown>
+    reason: string
+  }[]
+  at: number
+}
+
+export interface Job {
+  id: number
+  kind: string
+  key: string
+  state: 'queued' | 'running' | 'done' | 'failed'
+  attempts: number
+  attempts_max: number
+  run_at: number
+  error: string | null
+  cause: string
+  created_at: number
+  updated_at: number
+}
+
+export interface LatheEvent {
+  seq: number
+  at: number
+  kind: string
+  subject: string
+  summary: string
+  data: unknown
+}
+
+export interface LineageNode {
+  kind: string
+  id: string
+  title: string
+  details: unknown
+}
+
+export interface LineageEdge {
+  from: string
+  to: string
+  relation: string
+}
+
+export interface LineageGraph {
+  nodes: LineageNode[]
+  edges: LineageEdge[]
+}
