@@ -16,9 +16,11 @@ type Raw = Record<string, unknown>
 /** Every part of a page's state may be absent from its address. */
 type State<T> = { [K in keyof T]?: T[K] | undefined }
 
+// A state is read from an address, where all is text, and from a link of this page, where it is what it will be.
+
 const text = (raw: Raw, key: string): string | undefined => {
   const value = raw[key]
-  return typeof value === 'string' && value !== '' ? value : undefined
+  return (typeof value === 'string' && value !== '') || typeof value === 'number' ? String(value) : undefined
 }
 
 const whole = (raw: Raw, key: string): number | undefined => {
@@ -29,6 +31,7 @@ const whole = (raw: Raw, key: string): number | undefined => {
 /** `a,b` in the URL; an empty list is kept, because it says "no columns" and not "the usual ones". */
 const list = (raw: Raw, key: string): string[] | undefined => {
   const value = raw[key]
+  if (Array.isArray(value)) return value.map(String)
   return typeof value === 'string' ? value.split(',').filter((part) => part !== '') : undefined
 }
 

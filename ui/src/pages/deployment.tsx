@@ -8,6 +8,7 @@ import type { Alert, ColumnSummary, ColumnVerdict, Deployment, Rollout, Window }
 import { AlertDetails, AlertHead } from '../parts/alert'
 import { Badge } from '../parts/badge'
 import { Histograms } from '../parts/histograms'
+import { Prose } from '../parts/prose'
 import { Split } from '../parts/split'
 import { Empty, Loaded } from '../parts/state'
 import { Steps } from '../parts/steps'
@@ -16,7 +17,7 @@ import { Facts, Table } from '../parts/table'
 import { When } from '../parts/when'
 import { WindowCharts } from '../parts/window_charts'
 import { count, duration, number, percent, period, pValue } from '../words/format'
-import { answersInWords, driftInWords, foremost, OUTCOMES, outcomeOf, ROLLOUT_STATES, stepInWords } from '../words/loop'
+import { ALERT_STATES, answersInWords, driftInWords, foremost, OUTCOMES, outcomeOf, ROLLOUT_STATES, stepInWords } from '../words/loop'
 import { useTitle } from './shell'
 
 const route = getRouteApi('/deployments/$name')
@@ -52,7 +53,7 @@ function DeploymentView({ deployment }: { deployment: Deployment }) {
         {deployment.rollout && <Steps deployment={deployment} rollout={deployment.rollout} />}
         <Declared deployment={deployment} />
       </section>
-      <WindowsOf name={name} errorBefore={foremost(found.data ?? [])?.diagnosis.error_before ?? null} />
+      <WindowsOf name={name} alerts={found.data ?? []} />
       <Loaded query={found}>{(all) => <Alerts all={all} />}</Loaded>
       <Rollouts deployment={deployment} />
     </div>
@@ -135,7 +136,9 @@ function RolloutRow({ rollout, steps }: { rollout: Rollout; steps: Deployment['s
         <When at={rollout.started_at} />
       </td>
       <td className="number">{rollout.finished_at === null ? '–' : duration(rollout.finished_at - rollout.started_at)}</td>
-      <td className="reason">{rollout.reason ?? '–'}</td>
+      <td className="reason">
+        <Prose text={rollout.reason ?? '–'} />
+      </td>
     </tr>
   )
 }
@@ -161,9 +164,9 @@ function Alerts({ all }: { all: Alert[] }) {
           >
             <summary>
               <span className="visually-hidden">Alert {alert.id}: </span>
-              {alert.summary}
+              <Badge of={ALERT_STATES[alert.state]} /> <Prose text={alert.summary} />
             </summary>
-            <AlertHead alert={alert} />
+            <AlertHead alert={alert} titled />
             <AlertDetails alert={alert} />
           </details>
         )
@@ -172,8 +175,11 @@ function Alerts({ all }: { all: Alert[] }) {
   )
 }
 
-function WindowsOf({ name, errorBefore }: { name: string; errorBefore: number | null }) {
+function WindowsOf({ name, alerts: all }: { name: string; alerts: Alert[] }) {
   const search = route.useSearch()
+  const errorBefore = foremost(all)?.diagnosis.error_before
+  // An alert that is looked at shows the window that opened it.
+  const wanted = search.window ?? all.find(({ id }) => id === search.alert)?.window_start
   const asked = useQuery(windows(name))
   return (
     <section className="card" aria-labelledby="windows-title">
@@ -181,8 +187,8 @@ function WindowsOf({ name, errorBefore }: { name: string; errorBefore: number | 
       <Loaded query={asked}>
         {(newestFirst) => {
           const chosen =
-            newestFirst.find(({ start }) => start === search.window) ??
-            (search.window === undefined ? (newestFirst.find(({ drift }) => drift) ?? newestFirst[0]) : undefined)
+            newestFirst.find(({ start }) => start === wanted) ??
+            (wanted === undefined ? (newestFirst.find(({ drift }) => drift) ?? newestFirst[0]) : undefined)
           if (newestFirst.length === 0) return <Empty title="No window yet: the first one begins with the first answered request." />
           const oldestFirst = newestFirst.toReversed()
           return (
@@ -267,7 +273,7 @@ function OneWindow({ window }: { window: Window }) {
           ['Rows', String(window.rows)],
           ['Answered by', `version ${window.version}`],
           ['Moved', drift ? driftInWords(window) : 'not judged yet'],
-          ...(drift ? ([['Drift from', percent(drift.share_threshold)], ['Compared with', drift.reference]] as [string, string][]) : []),
+          ...(drift ? ([['Drift when', `${percent(drift.share_threshold)} of the columns move`], ['Compared with', drift.reference]] as [string, string][]) : []),
           ...Object.entries(performance?.metrics ?? {}).map(([name, value]): [string, string] => [name, number(value, 5)]),
           ...(performance ? ([['Labelled', `${performance.labelled} (${percent(performance.coverage)})`]] as [string, string][]) : []),
         ]}

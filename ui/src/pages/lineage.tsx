@@ -78,12 +78,6 @@ function Graph({ of, graph }: { of: string; graph: LineageGraph }) {
   )
 }
 
-const SHORT_MAX = 24
-
-function short(text: string): string {
-  return text.length <= SHORT_MAX ? text : `${text.slice(0, SHORT_MAX - 8)}…${text.slice(-7)}`
-}
-
 /** A picture for eyes and mice; the list below says the same to everybody. */
 function Picture({ of, graph, chosen }: { of: string; graph: LineageGraph; chosen: LineageNode | undefined }) {
   const { placed, width, height } = draw(graph)
@@ -111,7 +105,7 @@ function Picture({ of, graph, chosen }: { of: string; graph: LineageGraph; chose
           resetScroll={false}
         >
           <small>{node.kind}</small>
-          <span>{short(node.title)}</span>
+          <span>{node.title}</span>
         </Link>
       ))}
     </div>

@@ -107,7 +107,7 @@ function VersionCard({ version: of, aliases, chosen }: { version: ModelVersion; 
         {([first, ...earlier]) =>
           first ? (
             <>
-              <Verdict verdict={first} />
+              <Verdict verdict={first} plain />
               {earlier.length > 0 && (
                 <details>
                   <summary>Earlier verdicts ({earlier.length})</summary>
@@ -127,12 +127,13 @@ function VersionCard({ version: of, aliases, chosen }: { version: ModelVersion; 
   )
 }
 
-function Verdict({ verdict }: { verdict: GateVerdict }) {
+/** `plain`: the outcome already stands above. */
+function Verdict({ verdict, plain = false }: { verdict: GateVerdict; plain?: boolean }) {
   return (
     <div className="verdict">
       <p>
-        <Badge of={GATE_OUTCOMES[verdict.outcome]} />{' '}
-        {verdict.champion === null ? 'with no champion to compare with' : `compared with version ${verdict.champion}`},{' '}
+        {plain ? 'Judged' : <Badge of={GATE_OUTCOMES[verdict.outcome]} />}{' '}
+        {verdict.champion === null ? 'with no champion to compare with' : `against version ${verdict.champion}`},{' '}
         <When at={verdict.at} />
       </p>
       <Table label={`Rules of the gate for version ${verdict.version}`}>

@@ -5,17 +5,26 @@ import type { Alert } from '../api/types'
 import { date, number } from '../words/format'
 import { ALERT_STATES, CAUSES } from '../words/loop'
 import { Badge } from './badge'
+import { Prose } from './prose'
 import { Table } from './table'
 import { When } from './when'
 
-export function AlertHead({ alert }: { alert: Alert }) {
+/** `titled`: its summary already stands above. */
+export function AlertHead({ alert, titled = false }: { alert: Alert; titled?: boolean }) {
   const { diagnosis } = alert
   return (
     <div className="alert-head">
-      <p className="alert-title">
-        <Badge of={ALERT_STATES[alert.state]} /> <b>{alert.summary}</b>
+      {!titled && (
+        <p>
+          <Badge of={ALERT_STATES[alert.state]} />{' '}
+          <b>
+            <Prose text={alert.summary} />
+          </b>
+        </p>
+      )}
+      <p className="alert-diagnosis">
+        <Prose text={diagnosis.summary} />
       </p>
-      <p className="alert-diagnosis">{diagnosis.summary}</p>
       <ul className="alert-facts">
         <li>
           most likely <b>{CAUSES[diagnosis.cause]}</b>
@@ -44,7 +53,9 @@ export function AlertDetails({ alert }: { alert: Alert }) {
       {evidence.length > 0 && (
         <ul className="evidence">
           {evidence.map((line) => (
-            <li key={line}>{line}</li>
+            <li key={line}>
+              <Prose text={line} />
+            </li>
           ))}
         </ul>
       )}

@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from 'react'
 import uPlot from 'uplot'
-import { dateTime, number, tick, type Timezone } from '../words/format'
+import { date, dateTime, number, tick, type Timezone } from '../words/format'
 
 export interface Series {
   name: string
@@ -26,7 +26,9 @@ export interface ChartProps {
   show?: (value: number) => string
 }
 
+/** More points than this are drawn as a line only. */
 const POINTS_MAX = 60
+const DAY_MS = 86_400_000
 const SCHEME = '(prefers-color-scheme: dark)'
 
 export function Chart(props: ChartProps) {
@@ -63,6 +65,8 @@ export function Chart(props: ChartProps) {
           {
             ...shared,
             grid: { show: false },
+            size: 34,
+            gap: 9,
             space: 64,
             values: (_, splits, __, ___, distance) =>
               splits.map((at) => (isTime ? tick(at, distance, axis) : number(at, 4))),
@@ -122,7 +126,8 @@ function valueText(value: number | null | undefined, show: (value: number) => st
 
 function positionText(x: number, axis: ChartProps['axis'], name: string): string {
   if (axis === 'number') return `${name} ${number(x, 10)}`
-  return axis === 'utc' ? `${dateTime(x, 'utc')} UTC` : dateTime(x)
+  if (axis === 'local') return dateTime(x)
+  return x % DAY_MS === 0 ? date(x, 'utc') : `${dateTime(x, 'utc')} UTC`
 }
 
 function lastGiven(series: Series[], length: number): number | null {

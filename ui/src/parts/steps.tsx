@@ -3,6 +3,7 @@
 import type { Deployment, Rollout } from '../api/types'
 import { ROLLOUT_STATES, stepInWords } from '../words/loop'
 import { Badge } from './badge'
+import { Prose } from './prose'
 import { faultInWords } from './split'
 import { When } from './when'
 
@@ -31,7 +32,11 @@ export function Steps({ deployment, rollout }: { deployment: Deployment; rollout
           })}
         </ol>
       )}
-      {rollout.reason && <p className="soft">{rollout.reason}</p>}
+      {rollout.reason && (
+        <p className="soft">
+          <Prose text={rollout.reason} />
+        </p>
+      )}
     </div>
   )
 }

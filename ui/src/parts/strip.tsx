@@ -1,14 +1,23 @@
 // Windows side by side, oldest first: one cell each, coloured by outcome, with the versions that answered below.
 
 import { Link } from '@tanstack/react-router'
+import { useEffect, useRef } from 'react'
 import type { Window } from '../api/types'
 import { period } from '../words/format'
 import { driftInWords, OUTCOMES, outcomeOf, versionSpans } from '../words/loop'
 
 export function Strip({ windows, chosen }: { windows: Window[]; chosen?: number | undefined }) {
+  const box = useRef<HTMLDivElement>(null)
+  const newest = windows.at(-1)?.start
+  // Where not all windows fit, the one looked at is shown, else the newest.
+  useEffect(() => {
+    const element = box.current
+    const cell = element?.querySelector<HTMLElement>('[aria-current]')?.parentElement
+    if (element) element.scrollLeft = cell ? cell.offsetLeft - element.clientWidth / 2 : element.scrollWidth
+  }, [chosen, newest])
   const columns = { gridTemplateColumns: `repeat(${windows.length}, minmax(var(--cell), 1fr))` }
   return (
-    <div className="strip-box" role="region" aria-label="Windows, oldest first" tabIndex={0}>
+    <div ref={box} className="strip-box" role="region" aria-label="Windows, oldest first" tabIndex={0}>
       <ol className="strip" style={columns}>
         {windows.map((window) => {
           const { word, glyph, tone } = OUTCOMES[outcomeOf(window)]

@@ -47,12 +47,17 @@ const KINDS: Record<string, Words> = {
   'job.failed': { title: 'Job failed', phase: 'retrain', tone: 'bad' },
 }
 
-const GATE_TONES: Record<string, Tone> = { pass: 'good', fail: 'bad', inconclusive: 'warn', waiting: 'warn' }
+const GATES: Record<string, { title: string; tone: Tone }> = {
+  pass: { title: 'Gate passed', tone: 'good' },
+  fail: { title: 'Gate failed', tone: 'bad' },
+  inconclusive: { title: 'Gate inconclusive', tone: 'warn' },
+  waiting: { title: 'Gate waits for approval', tone: 'warn' },
+}
 const RUN_TONES: Record<string, Tone> = { FINISHED: 'good', FAILED: 'bad', KILLED: 'warn', RUNNING: 'busy' }
 
 export function wordsOf(event: LatheEvent): Words {
   const known = KINDS[event.kind] ?? { title: spelledOut(event.kind), phase: phaseOfJob(event), tone: 'plain' as const }
-  if (event.kind === 'gate.decided') return { ...known, tone: GATE_TONES[text(event, 'outcome')] ?? 'plain' }
+  if (event.kind === 'gate.decided') return { ...known, ...GATES[text(event, 'outcome')] }
   if (event.kind.startsWith('run.')) return { ...known, tone: RUN_TONES[text(event, 'status')] ?? known.tone }
   if (event.kind.startsWith('job.')) return { ...known, phase: phaseOfJob(event) }
   return known

@@ -2,7 +2,7 @@
 
 import type { LineageGraph, LineageNode } from '../api/types'
 
-export const NODE = { width: 188, height: 54, gapX: 74, gapY: 14 }
+export const NODE = { width: 168, height: 52, gapX: 36, gapY: 14 }
 
 export interface Placed {
   node: LineageNode
