@@ -150,7 +150,7 @@ test('a run shows its metrics to the last digit, the curve of the one in the URL
   await page.locator('.history canvas').waitFor()
   assert.equal(await page.locator('.history .chart-label').innerText(), metric.key)
   for (const { key, value } of run.data.params ?? []) {
-    const row = page.getByRole('region', { name: 'Params' }).locator('tr').filter({ has: page.getByRole('rowheader', { name: key, exact: true }) })
+    const row = page.getByRole('region', { name: 'Params, a table' }).locator('tr').filter({ has: page.getByRole('rowheader', { name: key, exact: true }) })
     assert.equal((await row.locator('td').innerText()).trim(), value.trim())
   }
   const { files = [] } = await ask(`${MLFLOW}/artifacts/list?run_id=${run.info.run_id}`)
@@ -184,8 +184,13 @@ test('a deployment shows a window column by column, with both histograms', async
   const window = windows.find(({ drift }) => drift?.columns.some(({ histogram }) => histogram.length))
   if (!window) return t.skip('the server has no judged window')
   const column = window.drift.columns.find(({ histogram }) => histogram.length)
-  await open(`/deployments/${deployment.name}?window=${window.start}&column=${encodeURIComponent(column.column)}`)
+  await open('/')
+  await page.locator(`.strip a[href="/deployments/${encodeURIComponent(deployment.name)}?window=${window.start}"]`).click()
   await page.locator(`[data-window="${window.start}"]`).waitFor()
+  await page.locator('.one-window').getByRole('link', { name: column.column, exact: true }).click()
+  await page.locator(`[data-column="${column.column}"]`).waitFor()
+  await page.reload()
+  await page.locator(`[data-window="${window.start}"] [data-column="${column.column}"]`).waitFor()
   assert.equal(await page.locator('.one-window > .table-box tbody tr').count(), window.drift.columns.length)
   const chosen = page.locator(`[data-column="${column.column}"]`)
   assert.equal(await chosen.locator('.bars').count(), 2)

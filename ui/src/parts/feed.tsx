@@ -11,14 +11,16 @@ const SHOWN_MAX = 100
 /** `events` is oldest first. */
 export function Feed({ events }: { events: LatheEvent[] }) {
   return (
-    <ol className="feed" role="log" aria-label="Events, newest first" tabIndex={0}>
-      {events
-        .slice(-SHOWN_MAX)
-        .reverse()
-        .map((event) => (
-          <Line key={event.seq} event={event} />
-        ))}
-    </ol>
+    <div className="feed" role="log" aria-label="Events, newest first" tabIndex={0}>
+      <ol>
+        {events
+          .slice(-SHOWN_MAX)
+          .reverse()
+          .map((event) => (
+            <Line key={event.seq} event={event} />
+          ))}
+      </ol>
+    </div>
   )
 }
 

@@ -4,7 +4,7 @@ import type { ReactNode } from 'react'
 
 export function Table({ label, children }: { label: string; children: ReactNode }) {
   return (
-    <div className="table-box" role="region" aria-label={label} tabIndex={0}>
+    <div className="table-box" role="region" aria-label={`${label}, a table`} tabIndex={0}>
       <table>{children}</table>
     </div>
   )
