@@ -5,6 +5,7 @@ import { getRouteApi } from '@tanstack/react-router'
 import { jobs } from '../api/queries'
 import type { Job } from '../api/types'
 import { Badge } from '../parts/badge'
+import { Prose } from '../parts/prose'
 import { Empty, Loaded } from '../parts/state'
 import { Table } from '../parts/table'
 import { When } from '../parts/when'
@@ -72,7 +73,9 @@ export function JobsPage() {
                     <td>
                       <When at={job.created_at} />
                     </td>
-                    <td className="reason">{job.error ?? '–'}</td>
+                    <td className="reason">
+                      <Prose text={job.error ?? '–'} />
+                    </td>
                   </tr>
                 ))}
               </tbody>

@@ -6,6 +6,7 @@ import { useEffect, useRef, useState } from 'react'
 import { facts, models, modelVersions, verdicts } from '../api/queries'
 import type { GateVerdict, ModelVersion } from '../api/types'
 import { Alias, Badge } from '../parts/badge'
+import { Prose } from '../parts/prose'
 import { Empty, Loaded } from '../parts/state'
 import { Table } from '../parts/table'
 import { When } from '../parts/when'
@@ -141,9 +142,9 @@ function Verdict({ verdict, plain = false }: { verdict: GateVerdict; plain?: boo
           <tr>
             <th scope="col">Rule</th>
             <th scope="col">Outcome</th>
+            <th scope="col">Why</th>
             <th scope="col">Expression</th>
             <th scope="col">Values</th>
-            <th scope="col">Why</th>
           </tr>
         </thead>
         <tbody>
@@ -152,6 +153,9 @@ function Verdict({ verdict, plain = false }: { verdict: GateVerdict; plain?: boo
               <th scope="row">{rule.rule}</th>
               <td>
                 <Badge of={GATE_OUTCOMES[rule.outcome]} />
+              </td>
+              <td className="reason">
+                <Prose text={rule.reason} />
               </td>
               <td className="expression">
                 <code>{rule.expression}</code>
@@ -165,7 +169,6 @@ function Verdict({ verdict, plain = false }: { verdict: GateVerdict; plain?: boo
                   ))}
                 </ul>
               </td>
-              <td className="reason">{rule.reason}</td>
             </tr>
           ))}
         </tbody>

@@ -10,7 +10,7 @@ function event(kind: string, subject: string, data: unknown = {}): LatheEvent {
 
 test.each([
   [event('run.finished', 'run/ab', { status: 'FINISHED' }), 'Run finished', 'good'],
-  [event('run.finished', 'run/ab', { status: 'FAILED' }), 'Run finished', 'bad'],
+  [event('run.finished', 'run/ab', { status: 'FAILED' }), 'Run failed', 'bad'],
   [event('gate.decided', 'model/m/2', { outcome: 'fail' }), 'Gate failed', 'bad'],
   [event('gate.decided', 'model/m/2', { outcome: 'pass' }), 'Gate passed', 'good'],
   [event('alert.opened', 'deployment/d'), 'Alert opened', 'bad'],

@@ -16,10 +16,7 @@ interface Words {
 
 const KINDS: Record<string, Words> = {
   'run.created': { title: 'Run started', phase: 'run', tone: 'busy' },
-  'run.started': { title: 'Run started', phase: 'run', tone: 'busy' },
   'run.finished': { title: 'Run finished', phase: 'run', tone: 'good' },
-  'run.failed': { title: 'Run failed', phase: 'run', tone: 'bad' },
-  'run.killed': { title: 'Run stopped', phase: 'run', tone: 'warn' },
   'run.deleted': { title: 'Run deleted', phase: null, tone: 'plain' },
   'run.restored': { title: 'Run restored', phase: null, tone: 'plain' },
   'model.created': { title: 'Model registered', phase: null, tone: 'plain' },
@@ -53,12 +50,17 @@ const GATES: Record<string, { title: string; tone: Tone }> = {
   inconclusive: { title: 'Gate inconclusive', tone: 'warn' },
   waiting: { title: 'Gate waits for approval', tone: 'warn' },
 }
-const RUN_TONES: Record<string, Tone> = { FINISHED: 'good', FAILED: 'bad', KILLED: 'warn', RUNNING: 'busy' }
+/** How a run ended: its status, of the event that tells of its end. */
+const ENDS: Record<string, { title: string; tone: Tone }> = {
+  FINISHED: { title: 'Run finished', tone: 'good' },
+  FAILED: { title: 'Run failed', tone: 'bad' },
+  KILLED: { title: 'Run stopped', tone: 'warn' },
+}
 
 export function wordsOf(event: LatheEvent): Words {
   const known = KINDS[event.kind] ?? { title: spelledOut(event.kind), phase: phaseOfJob(event), tone: 'plain' as const }
   if (event.kind === 'gate.decided') return { ...known, ...GATES[text(event, 'outcome')] }
-  if (event.kind.startsWith('run.')) return { ...known, tone: RUN_TONES[text(event, 'status')] ?? known.tone }
+  if (event.kind === 'run.finished') return { ...known, ...ENDS[text(event, 'status')] }
   if (event.kind.startsWith('job.')) return { ...known, phase: phaseOfJob(event) }
   return known
 }
