@@ -15,6 +15,7 @@ mod lineage;
 mod logged_models;
 mod metrics;
 mod migrations;
+mod params;
 mod projects;
 mod rollouts;
 mod runs;

@@ -8,7 +8,7 @@ use lathe_types::tags::{Page, PageRequest, Tag};
 use lathe_types::{ExperimentId, LoggedModelId, Millis};
 
 use crate::sql::Sql;
-use crate::{Error, Result, Row, Store, Tx, experiments, json, metrics, runs};
+use crate::{Error, Result, Row, Store, Tx, experiments, json, metrics, params, runs};
 
 /// More metrics of one model are not shown.
 const METRICS_MAX: i64 = 10_000;
@@ -64,7 +64,7 @@ impl Store {
                 ],
             )?;
             let no = number(tx, &new.id)?;
-            insert_params(tx, no, &new.params)?;
+            params::insert(tx, params::OF_LOGGED_MODEL, no, &new.params)?;
             set_tags(tx, no, &new.tags)?;
             get(tx, &new.id, false)
         })
@@ -109,7 +109,7 @@ impl Store {
 
     /// Adds params to a logged model.
     pub async fn log_logged_model_params(&self, id: LoggedModelId, params: Vec<Param>) -> Result<()> {
-        self.write(move |tx| insert_params(tx, number(tx, &id)?, &params))
+        self.write(move |tx| params::insert(tx, params::OF_LOGGED_MODEL, number(tx, &id)?, &params))
             .await
     }
 
@@ -232,27 +232,6 @@ fn read(row: &Row<'_>) -> Result<(i64, LoggedModel)> {
         metrics: Vec::new(),
     };
     Ok((row.get(0)?, model))
-}
-
-/// A param is written once: the same value again is fine, another value is refused.
-fn insert_params(tx: &Tx<'_>, no: i64, params: &[Param]) -> Result<()> {
-    for param in params.iter().map(Param::param) {
-        let stored = tx.query_opt(
-            "INSERT INTO logged_model_params (model_no, key, value) VALUES (?1, ?2, ?3)
-             ON CONFLICT (model_no, key) DO UPDATE SET value = value RETURNING value",
-            &[no.into(), (&param.key).into(), (&param.value).into()],
-            |row| row.get::<String>(0),
-        )?;
-        if let Some(stored) = stored.filter(|stored| *stored != param.value) {
-            return Err(Error::Invalid {
-                message: format!(
-                    "Changing param values is not allowed. Param with key='{}' was already logged with value='{stored}'. Attempted logging new value '{}'.",
-                    param.key, param.value
-                ),
-            });
-        }
-    }
-    Ok(())
 }
 
 fn set_tags(tx: &Tx<'_>, no: i64, tags: &[RunTag]) -> Result<()> {

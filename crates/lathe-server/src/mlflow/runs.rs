@@ -1,6 +1,6 @@
 //! `mlflow/runs/*`
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lathe_api::mlflow::experiments::experiment_id;
@@ -21,6 +21,9 @@ use uuid::Uuid;
 use super::extract::Message;
 use crate::{ApiError, AppState};
 
+/// A dataset's profile alone may have 16 million characters.
+const INPUTS_BYTES_MAX: usize = 32 << 20;
+
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/2.0/mlflow/runs/create", post(create))
@@ -32,7 +35,10 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/2.0/mlflow/runs/log-metric", post(log_metric))
         .route("/2.0/mlflow/runs/log-parameter", post(log_parameter))
         .route("/2.0/mlflow/runs/log-batch", post(log_batch))
-        .route("/2.0/mlflow/runs/log-inputs", post(log_inputs))
+        .route(
+            "/2.0/mlflow/runs/log-inputs",
+            post(log_inputs).layer(DefaultBodyLimit::max(INPUTS_BYTES_MAX)),
+        )
         .route("/2.0/mlflow/runs/log-model", post(log_model))
         .route("/2.0/mlflow/runs/outputs", post(log_outputs))
         .route("/2.0/mlflow/runs/set-tag", post(set_tag))

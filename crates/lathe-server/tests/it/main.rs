@@ -1,5 +1,7 @@
 //! The server in process, on a real database, with a set clock.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod app;
 mod experiments;
 mod logged_models;

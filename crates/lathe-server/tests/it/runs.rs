@@ -303,7 +303,15 @@ async fn a_run_shows_the_datasets_that_it_read() {
     let body = json!({"run_id": id, "datasets": [input.clone()]});
     app.post("runs/log-inputs", body.clone()).await;
     app.post("runs/log-inputs", body).await;
-    assert_eq!(get(&app, &id).await["inputs"], json!({"dataset_inputs": [input]}));
+    assert_eq!(
+        get(&app, &id).await["inputs"],
+        json!({"dataset_inputs": [input.clone()]})
+    );
+    let mut large = input.clone();
+    large["dataset"]["digest"] = "2".into();
+    large["dataset"]["profile"] = "x".repeat(5_000_000).into();
+    app.post("runs/log-inputs", json!({"run_id": id, "datasets": [large]}))
+        .await;
     let nameless = json!({"run_id": id, "datasets": [{"dataset": {"digest": "1"}}]});
     assert_eq!(app.refused("runs/log-inputs", &nameless.to_string()).await.0, 400);
 }

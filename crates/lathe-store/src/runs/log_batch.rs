@@ -1,10 +1,10 @@
 use lathe_types::metrics::NewMetric;
-use lathe_types::runs::{LogBatch, NAME_TAG, Param};
+use lathe_types::runs::{LogBatch, NAME_TAG};
 use lathe_types::tags::Tag;
 use lathe_types::{LoggedModelId, RunId};
 
 use super::active;
-use crate::{Error, Result, Store, Tx, Value, logged_models};
+use crate::{Error, Result, Store, Tx, Value, logged_models, params};
 
 /// Bounds the list that a tag of MLflow's older clients grows by every model.
 const MODEL_HISTORY_BYTES_MAX: usize = 1 << 20;
@@ -14,7 +14,7 @@ impl Store {
     pub async fn log_batch(&self, id: RunId, batch: LogBatch) -> Result<()> {
         self.write(move |tx| {
             let run = active(tx, &id)?;
-            insert_params(tx, run.no, &id, batch.params())?;
+            params::insert(tx, params::OF_RUN, run.no, batch.params())?;
             insert_metrics(tx, run.no, batch.metrics())?;
             for tag in batch.tags() {
                 set_tag(tx, run.no, tag.tag())?;
@@ -70,27 +70,6 @@ pub(super) fn set_tag(tx: &Tx<'_>, no: i64, tag: &Tag) -> Result<()> {
             "UPDATE runs SET name = ?2 WHERE run_no = ?1",
             &[no.into(), (&tag.value).into()],
         )?;
-    }
-    Ok(())
-}
-
-/// A param is written once: the same value again is fine, another value is refused.
-fn insert_params(tx: &Tx<'_>, no: i64, id: &RunId, params: &[Param]) -> Result<()> {
-    for param in params.iter().map(Param::param) {
-        let stored = tx.query_opt(
-            "INSERT INTO params (run_no, key, value) VALUES (?1, ?2, ?3)
-             ON CONFLICT (run_no, key) DO UPDATE SET value = value RETURNING value",
-            &[no.into(), (&param.key).into(), (&param.value).into()],
-            |row| row.get::<String>(0),
-        )?;
-        if let Some(stored) = stored.filter(|stored| *stored != param.value) {
-            return Err(Error::Invalid {
-                message: format!(
-                    "Changing param values is not allowed. Param with key='{}' was already logged with value='{stored}' for run ID='{id}'. Attempted logging new value '{}'.",
-                    param.key, param.value
-                ),
-            });
-        }
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The store on a real database.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod db;
 
 use lathe_store::{Location, Store};
