@@ -1,8 +1,8 @@
 //! Datasets that runs read: a name, a digest and where they came from, never their rows.
 
-use crate::InputError;
 use crate::input::check_length;
 use crate::tags::Tag;
+use crate::{ExperimentId, InputError};
 
 /// A dataset as a client describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,19 @@ pub struct DatasetInput {
     pub dataset: Dataset,
     /// What it was read for, as `mlflow.data.context`.
     pub tags: Vec<Tag>,
+}
+
+/// A dataset that runs of an experiment read, and what for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetSummary {
+    /// The experiment.
+    pub experiment_id: ExperimentId,
+    /// The dataset's name.
+    pub name: String,
+    /// Names its contents.
+    pub digest: String,
+    /// `training`, `validation`…
+    pub context: Option<String>,
 }
 
 /// A dataset to log, within its limits.

@@ -1,7 +1,7 @@
 //! Datasets on the wire.
 
-use lathe_types::InputError;
 use lathe_types::datasets::NewDatasetInput;
+use lathe_types::{ExperimentId, InputError};
 use serde::{Deserialize, Serialize};
 
 use super::KeyValue;
@@ -34,6 +34,67 @@ pub struct Dataset {
     /// Its counts, as JSON in a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+}
+
+/// `experiments/search-datasets`
+#[derive(Debug, Deserialize)]
+pub struct SearchDatasets {
+    /// At most 20.
+    #[serde(default)]
+    pub experiment_ids: Vec<String>,
+}
+
+impl SearchDatasets {
+    /// The experiments.
+    pub fn experiments(&self) -> Result<Vec<ExperimentId>, InputError> {
+        const EXPERIMENTS_MAX: usize = 20;
+        let parameter = "experiment_ids";
+        if EXPERIMENTS_MAX < self.experiment_ids.len() {
+            return Err(InputError::Invalid {
+                parameter: parameter.into(),
+                value: self.experiment_ids.len().to_string(),
+                reason: format!("a request can ask for at most {EXPERIMENTS_MAX} experiments"),
+            });
+        }
+        let ids = self.experiment_ids.iter();
+        ids.map(|id| {
+            ExperimentId::parse(id).map_err(|error| InputError::invalid(parameter, id, error.to_string()))
+        })
+        .collect()
+    }
+}
+
+/// The answer to `experiments/search-datasets`.
+#[derive(Debug, Serialize)]
+pub struct DatasetSummaries {
+    /// By experiment and name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dataset_summaries: Vec<DatasetSummary>,
+}
+
+/// A dataset that runs of an experiment read, and what for.
+#[derive(Debug, Serialize)]
+pub struct DatasetSummary {
+    /// The experiment.
+    pub experiment_id: String,
+    /// The dataset's name.
+    pub name: String,
+    /// Names its contents.
+    pub digest: String,
+    /// `training`, `validation`…
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+}
+
+impl From<lathe_types::datasets::DatasetSummary> for DatasetSummary {
+    fn from(summary: lathe_types::datasets::DatasetSummary) -> Self {
+        Self {
+            experiment_id: summary.experiment_id.to_string(),
+            name: summary.name,
+            digest: summary.digest,
+            context: summary.context,
+        }
+    }
 }
 
 impl TryFrom<DatasetInput> for NewDatasetInput {

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use lathe_api::mlflow::datasets::{DatasetSummaries, DatasetSummary, SearchDatasets};
 use lathe_api::mlflow::experiments::{
     CreateExperiment, CreatedExperiment, Experiment, ExperimentById, ExperimentByName, ExperimentPage,
     ExperimentReply, ExperimentTagRequest, SearchExperiments, UpdateExperiment, experiment_id,
@@ -17,12 +18,16 @@ use lathe_types::tags::ViewType;
 use super::extract::Message;
 use crate::{ApiError, AppState};
 
+/// As many as MLflow's server lists; its web page offers them as filters.
+const DATASETS_MAX: usize = 1_000;
+
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/2.0/mlflow/experiments/create", post(create))
         .route("/2.0/mlflow/experiments/get", get(by_id))
         .route("/2.0/mlflow/experiments/get-by-name", get(by_name))
         .route("/2.0/mlflow/experiments/search", post(search).get(search))
+        .route("/2.0/mlflow/experiments/search-datasets", post(search_datasets))
         .route("/2.0/mlflow/experiments/update", post(update))
         .route("/2.0/mlflow/experiments/delete", post(delete))
         .route("/2.0/mlflow/experiments/restore", post(restore))
@@ -84,6 +89,17 @@ async fn search(
             .map(|experiment| Experiment::new(experiment, root))
             .collect(),
         next_page_token: found.next.map(page_token),
+    }))
+}
+
+async fn search_datasets(
+    State(state): State<AppState>,
+    Message(request): Message<SearchDatasets>,
+) -> Result<Json<DatasetSummaries>, ApiError> {
+    let experiments = request.experiments()?;
+    let found = state.store.list_datasets(experiments, DATASETS_MAX).await?;
+    Ok(Json(DatasetSummaries {
+        dataset_summaries: found.into_iter().map(DatasetSummary::from).collect(),
     }))
 }
 

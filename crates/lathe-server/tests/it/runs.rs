@@ -307,6 +307,13 @@ async fn a_run_shows_the_datasets_that_it_read() {
         get(&app, &id).await["inputs"],
         json!({"dataset_inputs": [input.clone()]})
     );
+    let listed = app
+        .post("experiments/search-datasets", json!({"experiment_ids": ["0"]}))
+        .await;
+    assert_eq!(
+        listed,
+        json!({"dataset_summaries": [{"experiment_id": "0", "name": "d", "digest": "1", "context": "train"}]})
+    );
     let mut large = input.clone();
     large["dataset"]["digest"] = "2".into();
     large["dataset"]["profile"] = "x".repeat(5_000_000).into();

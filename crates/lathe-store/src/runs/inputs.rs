@@ -1,9 +1,10 @@
-use lathe_types::datasets::{Dataset, DatasetInput};
+use lathe_types::datasets::{Dataset, DatasetInput, DatasetSummary};
 use lathe_types::runs::NewInputs;
-use lathe_types::tags::Tag;
+use lathe_types::tags::{PageRequest, Tag};
 use lathe_types::{ExperimentId, LoggedModelId, RunId};
 
 use super::active;
+use crate::sql::Sql;
 use crate::{Result, Store, Tx, logged_models};
 
 impl Store {
@@ -30,6 +31,35 @@ impl Store {
                 insert_model(tx, run.no, "output", model, *step)?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    /// The datasets that runs of these experiments read, at most `limit`.
+    pub async fn list_datasets(
+        &self,
+        experiments: Vec<ExperimentId>,
+        limit: usize,
+    ) -> Result<Vec<DatasetSummary>> {
+        self.read(move |tx| {
+            let mut sql = Sql::new(
+                "SELECT DISTINCT d.experiment_id, d.name, d.digest, c.value
+                 FROM datasets AS d JOIN run_datasets AS r ON r.dataset_no = d.dataset_no
+                 LEFT JOIN run_dataset_tags AS c
+                 ON c.run_no = r.run_no AND c.dataset_no = r.dataset_no AND c.key = 'mlflow.data.context'
+                 WHERE d.experiment_id IN ",
+            );
+            sql.bind_list(experiments.iter().map(|id| id.number()));
+            sql.push(" ORDER BY d.experiment_id, d.name, d.digest, c.value");
+            let found = sql.page(tx, PageRequest { offset: 0, limit }, |row| {
+                Ok(DatasetSummary {
+                    experiment_id: ExperimentId::new(row.get(0)?),
+                    name: row.get(1)?,
+                    digest: row.get(2)?,
+                    context: row.get(3)?,
+                })
+            })?;
+            Ok(found.items)
         })
         .await
     }

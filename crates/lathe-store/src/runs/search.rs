@@ -108,7 +108,7 @@ fn sort(sql: &mut Sql, order: &Order<RunAttribute>) {
             .order_keyed("m.value", METRIC, key, descending),
         Field::Param(key) => sql.order_keyed("p.value", PARAM, key, descending),
         Field::Tag(key) => sql.order_keyed("t.value", TAG, key, descending),
-        // A run has several datasets, so this says nothing about its place.
+        // The grammar sorts by none of these.
         Field::Dataset(_) => sql,
     };
 }

@@ -47,6 +47,9 @@ pub fn parse_field<A: Attribute>(parameter: &str, name: &str) -> Result<Field<A>
 
 fn order<A: Attribute>(cursor: &mut Cursor<'_>) -> Result<Order<A>, String> {
     let field = field(cursor)?;
+    if matches!(field, Field::Dataset(_)) {
+        return Err("a run can have several datasets, so they give it no place".into());
+    }
     let descending = cursor.keyword("DESC");
     if !descending {
         cursor.keyword("ASC");
@@ -92,6 +95,7 @@ mod tests {
             &["metrics.a DOWN"],
             &["nothing"],
             &[""],
+            &["dataset.name"],
             &["start_time", "created DESC"],
         ] {
             assert!(read(keys).is_err(), "{keys:?}");
