@@ -42,6 +42,14 @@ pub enum InputError {
         /// How many there are.
         got: usize,
     },
+    /// An id that other servers could have given, but not this one.
+    #[error("{noun} `{id}` does not exist")]
+    Unknown {
+        /// "run"…
+        noun: &'static str,
+        /// The id.
+        id: String,
+    },
     /// One request gives a param two values.
     #[error(
         "Duplicate parameter keys have been submitted: {keys:?}. Please ensure the request contains only one param value per param key."
@@ -55,7 +63,10 @@ pub enum InputError {
 impl InputError {
     /// What it means to whoever asked.
     pub fn kind(&self) -> ErrorKind {
-        ErrorKind::InvalidInput
+        match self {
+            Self::Unknown { .. } => ErrorKind::NotFound,
+            _ => ErrorKind::InvalidInput,
+        }
     }
 
     /// The field `parameter` holds `value`, and must not.
@@ -74,7 +85,7 @@ impl InputError {
             Self::Missing { parameter }
             | Self::Invalid { parameter, .. }
             | Self::TooLong { parameter, .. } => *parameter = format!("{record}.{parameter}"),
-            Self::TooMany { .. } | Self::DuplicateParams { .. } => {}
+            Self::TooMany { .. } | Self::Unknown { .. } | Self::DuplicateParams { .. } => {}
         }
         self
     }

@@ -382,7 +382,14 @@ impl From<lathe_types::runs::RunInfo> for RunInfo {
 pub fn run_id(run_id: Option<String>, run_uuid: Option<String>) -> Result<RunId, InputError> {
     let older = run_uuid.filter(|id| !id.is_empty());
     let id = required("run_id", run_id.filter(|id| !id.is_empty()).or(older))?;
-    RunId::parse(&id).map_err(|error| InputError::invalid("run_id", &id, error.to_string()))
+    RunId::parse(&id).map_err(|error| {
+        // Clients ask for runs by any word to see whether they exist.
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if id.len() <= 256 && id.chars().all(word) {
+            return InputError::Unknown { noun: "run", id };
+        }
+        InputError::invalid("run_id", &id, error.to_string())
+    })
 }
 
 /// The tags of a request, within their limits.

@@ -203,10 +203,17 @@ async fn a_deleted_run_takes_nothing_until_it_is_restored() {
             .0,
         400
     );
-    let unknown = json!({"run_id": "0".repeat(32)}).to_string();
+    for unknown in ["0".repeat(32), "no-such_run".into()] {
+        assert_eq!(
+            app.refused("runs/delete", &json!({"run_id": unknown}).to_string())
+                .await,
+            (404, "RESOURCE_DOES_NOT_EXIST".into())
+        );
+    }
+    let odd = json!({"run_id": "../x"}).to_string();
     assert_eq!(
-        app.refused("runs/delete", &unknown).await,
-        (404, "RESOURCE_DOES_NOT_EXIST".into())
+        app.refused("runs/delete", &odd).await,
+        (400, "INVALID_PARAMETER_VALUE".into())
     );
 }
 
