@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use lathe_data::{Hashed, write_atomically};
 
+use crate::stage::Stage;
 use crate::yaml::{Node, Value, emit, read};
 use crate::{Error, Result};
 
@@ -155,6 +156,12 @@ impl LockEntry {
             entries.push(("outs", path_list(&self.outs)));
         }
         map(entries)
+    }
+
+    /// Whether the stage would execute the same.
+    pub fn has_command_of(&self, stage: &Stage) -> bool {
+        // Two blanks at the end of a wrapped line of the lock are read back as one.
+        self.cmd == stage.cmd || read(&emit(&stage.cmd)).is_ok_and(|cmd| cmd == self.cmd)
     }
 
     /// The dep at this path, as written.

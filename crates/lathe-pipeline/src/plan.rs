@@ -175,7 +175,7 @@ pub fn why_stale(stage: &Stage, locked: Option<&LockEntry>, files: &Snapshot) ->
     let Some(locked) = locked else {
         return Some(Reason::NeverExecuted);
     };
-    if locked.cmd != stage.cmd {
+    if !locked.has_command_of(stage) {
         return Some(Reason::CommandChanged);
     }
     if stage.is_callback() || stage.always_changed {
@@ -188,7 +188,7 @@ pub fn why_stale(stage: &Stage, locked: Option<&LockEntry>, files: &Snapshot) ->
 
 /// Whether command, deps and params are those of the lock.
 pub fn inputs_unchanged(stage: &Stage, locked: &LockEntry, files: &Snapshot) -> bool {
-    locked.cmd == stage.cmd
+    locked.has_command_of(stage)
         && stale_dep(stage, locked, files).is_none()
         && stale_param(stage, locked, files).is_none()
 }

@@ -16,7 +16,10 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 const LINES_WAITING_MAX: usize = 1024;
 /// How long a stage may take to end by itself once it is asked to.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for a line before looking whether the command has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Its streams are closed, so it is about to end.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
 
 /// Set by Ctrl-C and by a request to terminate, while it lives.
 pub struct Interruption {
@@ -84,8 +87,11 @@ pub fn execute(
     if let Some(stderr) = child.stderr.take() {
         read_lines(stderr, sender);
     }
-    let mut group = Group { child, ended: None };
-    let mut asked_at: Option<Instant> = None;
+    let mut group = Group {
+        child,
+        asked_at: None,
+        ended: None,
+    };
     loop {
         match lines.recv_timeout(LOOK_EVERY) {
             Ok(line) => show(line),
@@ -97,29 +103,15 @@ pub fn execute(
                 }
             }
         }
-        match asked_at {
-            None if interruption.came() => {
-                group.signal(Signal::TERM);
-                asked_at = Some(Instant::now());
-            }
-            Some(at) if PATIENCE < at.elapsed() => group.signal(Signal::KILL),
-            _ => {}
-        }
+        group.react(interruption);
     }
     while !group.has_ended() {
-        match asked_at {
-            None if interruption.came() => {
-                group.signal(Signal::TERM);
-                asked_at = Some(Instant::now());
-            }
-            Some(at) if PATIENCE < at.elapsed() => group.signal(Signal::KILL),
-            _ => {}
-        }
-        thread::sleep(LOOK_EVERY);
+        group.react(interruption);
+        thread::sleep(LOOK_AGAIN_AFTER);
     }
     let status = group.end()?;
     drain(&lines, show);
-    Ok(if asked_at.is_some() {
+    Ok(if group.asked_at.is_some() {
         Ending::Interrupted
     } else if status.success() {
         Ending::Success
@@ -145,6 +137,8 @@ fn drain(lines: &Receiver<String>, show: &mut dyn FnMut(String)) {
 /// A child with all that it started; dropped, all of it is killed.
 struct Group {
     child: Child,
+    /// When it was asked to end.
+    asked_at: Option<Instant>,
     ended: Option<ExitStatus>,
 }
 
@@ -160,6 +154,18 @@ impl Group {
         };
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         !matches!(waitid(WaitId::Pid(pid), options), Ok(None))
+    }
+
+    /// Asks it to end once an interruption came, and ends it if it does not.
+    fn react(&mut self, interruption: &Interruption) {
+        match self.asked_at {
+            None if interruption.came() => {
+                self.signal(Signal::TERM);
+                self.asked_at = Some(Instant::now());
+            }
+            Some(at) if PATIENCE < at.elapsed() => self.signal(Signal::KILL),
+            _ => {}
+        }
     }
 
     fn signal(&self, signal: Signal) {

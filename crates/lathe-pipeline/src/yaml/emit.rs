@@ -8,7 +8,10 @@ const WIDTH: usize = 80;
 /// wrapped. `dvc.lock` must be equal byte for byte whoever writes it, so this follows the dumper's decisions one by
 /// one.
 pub fn emit(root: &Node) -> String {
-    let mut writer = Writer::default();
+    let mut writer = Writer {
+        whitespace: true,
+        ..Writer::default()
+    };
     match &root.value {
         Value::Map(entries) if !entries.is_empty() => writer.map(entries, 0),
         Value::List(items) if !items.is_empty() => writer.list(items, 0),
@@ -109,6 +112,8 @@ impl Writer {
                     self.whitespace = true;
                     self.list(items, indent + 2);
                 }
+                // The dumper leaves the blank after the dash of nothing.
+                Value::Null => self.put(" "),
                 _ => self.value(item, indent + 2),
             }
         }
