@@ -63,7 +63,7 @@ pub enum Error {
         hint: Option<String>,
     },
     /// Stages that wait for one another.
-    #[error("the stages {} depend on one another in a circle", listed(stages))]
+    #[error("{}", circle(stages))]
     Cycle {
         /// Each depends on the next, the last on the first.
         stages: Vec<String>,
@@ -195,9 +195,15 @@ impl std::fmt::Display for Place {
     }
 }
 
-fn listed(names: &[String]) -> String {
-    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    quoted.join(", ")
+fn circle(stages: &[String]) -> String {
+    let quoted: Vec<_> = stages.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [only] => format!("stage {only} depends on its own output"),
+        _ => format!(
+            "the stages {} depend on one another in a circle",
+            quoted.join(", ")
+        ),
+    }
 }
 
 impl Error {

@@ -223,3 +223,28 @@ fn read_lines(mut stream: impl Read + Send + 'static, lines: SyncSender<String>)
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interruption_ends_the_command_and_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let flag = Arc::new(AtomicBool::new(false));
+        let interruption = Interruption {
+            flag: flag.clone(),
+            handlers: Vec::new(),
+        };
+        let command = "(sleep 2; touch late) & echo begun; wait";
+        let started = Instant::now();
+        let ending = execute(command, folder.path(), &[], &interruption, &mut |line| {
+            assert_eq!(line, "begun");
+            flag.store(true, Ordering::Relaxed);
+        });
+        assert!(matches!(ending, Ok(Ending::Interrupted)));
+        assert!(started.elapsed() < Duration::from_millis(1500));
+        thread::sleep(Duration::from_millis(2500).saturating_sub(started.elapsed()));
+        assert!(!folder.path().join("late").exists());
+    }
+}

@@ -62,6 +62,9 @@ fn with_param(text: &str, root: &Node, key: &str, value: &Json) -> Result<String
         return Err("a key has names between its dots".to_owned());
     }
     if let Some(node) = root.find_path(key) {
+        if is_empty(node) {
+            return Ok(filled(text, root, key, value));
+        }
         return replaced(text, node, value);
     }
     // The deepest map on the way that is there takes the rest of the key.
@@ -72,6 +75,10 @@ fn with_param(text: &str, root: &Node, key: &str, value: &Json) -> Result<String
         depth += 1;
         match &next.value {
             Value::Map(_) => parent = next,
+            Value::Null if is_empty(next) => {
+                let inner = nested(&parts[depth..], value);
+                return Ok(filled(text, root, &parts[..depth].join("."), &inner));
+            }
             Value::Null => return replaced(text, next, &nested(&parts[depth..], value)),
             _ => {
                 return Err(format!(
@@ -83,7 +90,6 @@ fn with_param(text: &str, root: &Node, key: &str, value: &Json) -> Result<String
         }
     }
     match parent.as_map() {
-        Some([]) | None if depth == 0 => Ok(format!("{}{}", line_ended(text), block(&parts, value, 0))),
         Some(entries) if parent.span.flow => {
             let at = byte_of(text, parent.span.end).saturating_sub(1);
             let comma = if entries.is_empty() { "" } else { ", " };
@@ -91,6 +97,7 @@ fn with_param(text: &str, root: &Node, key: &str, value: &Json) -> Result<String
             let added = format!("{comma}{}: {inner}", scalar(parts[depth]));
             Ok(format!("{}{added}{}", &text[..at].trim_end(), &text[at..]))
         }
+        Some([]) | None if depth == 0 => Ok(format!("{}{}", line_ended(text), block(&parts, value, 0))),
         Some(entries) => {
             let column = entries[0].0.span.column;
             let at = end_of_block(text, entries);
@@ -100,6 +107,26 @@ fn with_param(text: &str, root: &Node, key: &str, value: &Json) -> Result<String
         }
         None => Err("the file holds no map".to_owned()),
     }
+}
+
+/// Whether nothing is written where the value belongs: `key:`.
+fn is_empty(node: &Node) -> bool {
+    matches!(node.value, Value::Null) && node.span.start == node.span.end
+}
+
+/// The text with a value after the colon of a key that has none.
+fn filled(text: &str, root: &Node, key: &str, value: &Json) -> String {
+    let (parent, name) = match key.rsplit_once('.') {
+        Some((parent, name)) => (root.find_path(parent), name),
+        None => (Some(root), key),
+    };
+    let entries = parent.and_then(Node::as_map).unwrap_or_default();
+    let key = entries.iter().find(|(key, _)| key.as_str() == Some(name));
+    let after_key = key.map_or(text.len(), |(key, _)| byte_of(text, key.span.end));
+    let at = text[after_key..]
+        .find(':')
+        .map_or(text.len(), |colon| after_key + colon + 1);
+    format!("{} {}{}", &text[..at], flow(value), &text[at..])
 }
 
 /// The text with another value where `node` is; it must be on one line, as what cannot be put back is not taken away.
@@ -113,13 +140,8 @@ fn replaced(text: &str, node: &Node, value: &Json) -> Result<String, String> {
         return Err(format!("it is {} of several lines", node.kind()));
     }
     let kept = written.trim_end().len();
-    let blank = if kept == 0 && !text[..start].ends_with([' ', '\n']) {
-        " "
-    } else {
-        ""
-    };
     Ok(format!(
-        "{}{blank}{}{}",
+        "{}{}{}",
         &text[..start],
         flow(value),
         &text[start + kept..]

@@ -27,8 +27,12 @@ fn a_failing_stage_is_named_with_its_exit_code_and_earlier_stages_are_kept() {
         .read("dvc.yaml")
         .replace("cat clean.csv", "exit 7; cat clean.csv");
     repo.write("dvc.yaml", &pipeline);
-    assert_snapshot!(repo.error(), @"");
-    assert_snapshot!(repo.plan(), @"");
+    assert_snapshot!(repo.error(), @"stage `train`: `exit 7; cat clean.csv params.yaml > model && echo . >> trained.log` exited with code 7 [its output is above; stages finished before it are kept]");
+    assert_snapshot!(repo.plan(), @"
+    keep prepare (up to date)
+    execute train (never executed)
+    execute notes (never executed)
+    ");
     let (events, _) = repo.try_execute(ExecuteOptions::default());
     let failed = events.iter().any(|event| {
         matches!(event, StageEvent::Finished { stage, outcome: StageOutcome::Failed, .. } if stage == "train")
@@ -68,7 +72,7 @@ fn the_environment_and_the_path_are_given_to_commands() {
 fn each_line_of_a_command_has_a_shell_of_its_own_and_the_first_failure_ends_the_stage() {
     let repo = stage("|\n      cd /\n      pwd\n      false\n      echo never");
     let (events, result) = repo.try_execute(ExecuteOptions::default());
-    assert_snapshot!(result.unwrap_err(), @"");
+    assert_snapshot!(result.unwrap_err(), @"stage `only`: `false` exited with code 1");
     let root = repo.repo.root().display().to_string();
     let shown = events
         .iter()
@@ -106,11 +110,11 @@ fn two_executions_at_once_are_refused() {
 fn missing_inputs_and_outputs_are_named_before_and_after_the_commands() {
     let repo = TestRepo::with_pipeline();
     repo.remove("raw.csv");
-    assert_snapshot!(repo.error(), @"");
+    assert_snapshot!(repo.error(), @"stage `prepare`: the dep `raw.csv` does not exist [fetch it with `dvc pull`, or name it in the `outs` of the stage that makes it]");
     repo.write("raw.csv", "a\n");
     repo.write("params.yaml", "train: {}\n");
-    assert_snapshot!(repo.error(), @"");
+    assert_snapshot!(repo.error(), @"stage `train`: the param `train.trees` is not in `params.yaml` [write it there, or take it out of the stage's `params`]");
     let pipeline = repo.read("dvc.yaml").replace("> clean.csv", "> typo.csv");
     repo.write("dvc.yaml", &pipeline);
-    assert_snapshot!(repo.error(), @"");
+    assert_snapshot!(repo.error(), @"stage `prepare`: its commands did not write the output `clean.csv` [take it out of `outs`, or look why the commands do not write it]");
 }

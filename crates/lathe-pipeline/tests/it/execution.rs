@@ -8,11 +8,27 @@ use crate::repo::TestRepo;
 #[test]
 fn a_second_execution_keeps_everything() {
     let repo = TestRepo::with_pipeline();
-    assert_snapshot!(repo.plan(), @"");
-    assert_snapshot!(repo.execute(), @"");
+    assert_snapshot!(repo.plan(), @"
+    execute prepare (never executed)
+    execute train (after prepare)
+    execute notes (never executed)
+    ");
+    assert_snapshot!(repo.execute(), @"
+    Executed prepare (never executed)
+    Executed train (never executed)
+    Executed notes (never executed)
+    ");
     let lock = repo.read("dvc.lock");
-    assert_snapshot!(repo.plan(), @"");
-    assert_snapshot!(repo.execute(), @"");
+    assert_snapshot!(repo.plan(), @"
+    keep prepare (up to date)
+    keep train (up to date)
+    keep notes (up to date)
+    ");
+    assert_snapshot!(repo.execute(), @"
+    Unchanged prepare (up to date)
+    Unchanged train (up to date)
+    Unchanged notes (up to date)
+    ");
     assert_eq!(repo.read("dvc.lock"), lock);
     assert_eq!(repo.read(".gitignore"), "/clean.csv\n/model\n/notes.html\n");
 }
@@ -22,8 +38,16 @@ fn a_changed_dep_executes_its_stage_and_all_after_it() {
     let repo = TestRepo::with_pipeline();
     repo.execute();
     repo.write("raw.csv", "c,d\n");
-    assert_snapshot!(repo.plan(), @"");
-    assert_snapshot!(repo.execute(), @"");
+    assert_snapshot!(repo.plan(), @"
+    execute prepare (`raw.csv` changed)
+    execute train (after prepare)
+    keep notes (up to date)
+    ");
+    assert_snapshot!(repo.execute(), @"
+    Executed prepare (`raw.csv` changed)
+    Executed train (`clean.csv` changed)
+    Unchanged notes (up to date)
+    ");
 }
 
 #[test]
@@ -31,7 +55,11 @@ fn a_stage_whose_inputs_turn_out_the_same_is_kept() {
     let repo = TestRepo::with_pipeline();
     repo.execute();
     repo.write("raw.csv", "A,b\n");
-    assert_snapshot!(repo.execute(), @"");
+    assert_snapshot!(repo.execute(), @"
+    Executed prepare (`raw.csv` changed)
+    Unchanged train (up to date)
+    Unchanged notes (up to date)
+    ");
 }
 
 #[test]
@@ -41,11 +69,23 @@ fn params_commands_and_outputs_are_looked_at() {
     repo.write("params.yaml", "train:\n  trees: 20\nunused: 1\n");
     repo.remove("clean.csv");
     repo.write("notes.html", "edited");
-    assert_snapshot!(repo.plan(), @"");
-    assert_snapshot!(repo.execute(), @"");
+    assert_snapshot!(repo.plan(), @"
+    execute prepare (output `clean.csv` is missing)
+    execute train (after prepare)
+    execute notes (output `notes.html` is changed)
+    ");
+    assert_snapshot!(repo.execute(), @"
+    Restored prepare (output `clean.csv` is missing)
+    Executed train (param `train.trees` changed)
+    Restored notes (output `notes.html` is changed)
+    ");
     let pipeline = repo.read("dvc.yaml").replace("cp text.md", "cp -f text.md");
     repo.write("dvc.yaml", &pipeline);
-    assert_snapshot!(repo.plan(), @"");
+    assert_snapshot!(repo.plan(), @"
+    keep prepare (up to date)
+    keep train (up to date)
+    execute notes (command changed)
+    ");
 }
 
 #[test]
@@ -57,10 +97,18 @@ fn an_execution_with_the_same_inputs_is_restored() {
     repo.execute();
     assert_ne!(repo.read("model"), model);
     repo.write("params.yaml", "train:\n  trees: 10\n");
-    assert_snapshot!(repo.execute(), @"");
+    assert_snapshot!(repo.execute(), @"
+    Unchanged prepare (up to date)
+    Restored train (param `train.trees` changed)
+    Unchanged notes (up to date)
+    ");
     assert_eq!(repo.read("model"), model);
     assert_eq!(repo.read("trained.log"), ".\n.\n");
-    assert_snapshot!(repo.plan(), @"");
+    assert_snapshot!(repo.plan(), @"
+    keep prepare (up to date)
+    keep train (up to date)
+    keep notes (up to date)
+    ");
 
     repo.write("params.yaml", "train:\n  trees: 20\n");
     let options = ExecuteOptions {
@@ -68,7 +116,10 @@ fn an_execution_with_the_same_inputs_is_restored() {
         targets: vec!["train".into()],
         ..ExecuteOptions::default()
     };
-    assert_snapshot!(repo.execute_with(options), @"");
+    assert_snapshot!(repo.execute_with(options), @"
+    Unchanged prepare (up to date)
+    Executed train (param `train.trees` changed)
+    ");
 }
 
 #[test]
@@ -80,7 +131,10 @@ fn force_executes_what_has_not_changed() {
         targets: vec!["train".into()],
         ..ExecuteOptions::default()
     };
-    assert_snapshot!(repo.execute_with(options), @"");
+    assert_snapshot!(repo.execute_with(options), @"
+    Executed prepare (forced)
+    Executed train (forced)
+    ");
     assert_eq!(repo.read("prepared.log"), ".\n.\n");
 }
 
@@ -109,11 +163,17 @@ stages:
             .contains(".dir\n      size: 4\n      nfiles: 2\n")
     );
     fs::remove_dir_all(repo.path("parts")).unwrap();
-    assert_snapshot!(repo.execute(), @"");
+    assert_snapshot!(repo.execute(), @"
+    Restored split (output `parts` is missing)
+    Unchanged join (up to date)
+    ");
     assert_eq!(repo.read("parts/deep/a"), "1\n");
 
     repo.write("parts/more", "left over\n");
-    assert_snapshot!(repo.plan(), @"");
+    assert_snapshot!(repo.plan(), @"
+    execute split (output `parts` is changed)
+    execute join (after split)
+    ");
     repo.execute();
     assert!(!repo.path("parts/more").exists());
 }
@@ -133,7 +193,7 @@ stages:
 ",
     )]);
     repo.execute();
-    assert_snapshot!(repo.execute(), @"");
+    assert_snapshot!(repo.execute(), @"Executed count (always executed)");
     assert_eq!(repo.read("fresh"), ".\n");
     assert_eq!(repo.read("kept"), ".\n.\n");
 }
@@ -160,7 +220,10 @@ stages:
         ("raw.csv", "1\n"),
         ("ancient", "kept by hand\n"),
     ]);
-    assert_snapshot!(repo.execute(), @"");
+    assert_snapshot!(repo.execute(), @"
+    Unchanged old (frozen)
+    Executed measure (never executed)
+    ");
     assert!(!repo.path(".gitignore").exists());
 }
 
@@ -186,7 +249,10 @@ stages:
         ("raw.csv", "1\n"),
         ("sub/conf.yaml", "x: 1\n"),
     ]);
-    assert_snapshot!(repo.execute(), @"");
+    assert_snapshot!(repo.execute(), @"
+    Executed inner (never executed)
+    Executed outer (never executed)
+    ");
     assert_eq!(repo.read("copy"), "1\nx: 1\n");
     let (_, stages) = repo.try_execute(ExecuteOptions::default());
     let stages = stages.unwrap();

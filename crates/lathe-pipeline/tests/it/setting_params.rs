@@ -47,7 +47,27 @@ fn values_are_replaced_where_they_are_and_missing_keys_added_where_they_belong()
             ("new.a.b", "0.5"),
         ],
     );
-    assert_snapshot!(changed, @"");
+    assert_snapshot!(changed, @r#"
+    # the forest
+    train:   # of trees
+      trees: 200   # a comment
+      depth: 3
+
+      names: ["c"]
+      opts: {lr: 1e-05, warm: true}
+      criterion: {"gini":"x"}
+    split: yes
+    last:
+      deep:
+        x: 1
+        y: '1'
+      deeper:
+        z: null
+    new:
+      a:
+        b: 0.5
+    # the end
+    "#);
 }
 
 #[test]
@@ -61,10 +81,10 @@ fn an_empty_file_takes_its_first_keys() {
 
 #[test]
 fn what_cannot_be_set_in_place_is_refused_and_left_alone() {
-    assert_snapshot!(set("a:\n  b: 1\n", &[("a", "2")]), @"");
-    assert_snapshot!(set("a: 1\n", &[("a.b", "2")]), @"");
-    assert_snapshot!(set("a: 1\n", &[("a..b", "2")]), @"");
-    assert_snapshot!(set("a: |\n  x\n  y\n", &[("a", "2")]), @"");
+    assert_snapshot!(set("a:\n  b: 1\n", &[("a", "2")]), @"error: `a` cannot be set in `params.yaml`: it is a map of several lines");
+    assert_snapshot!(set("a: 1\n", &[("a.b", "2")]), @"error: `a.b` cannot be set in `params.yaml`: `a` is a number, not a map");
+    assert_snapshot!(set("a: 1\n", &[("a..b", "2")]), @"error: `a..b` cannot be set in `params.yaml`: a key has names between its dots");
+    assert_snapshot!(set("a: |\n  x\n  y\n", &[("a", "2")]), @"error: `a` cannot be set in `params.yaml`: it is text of several lines");
 }
 
 #[test]
