@@ -6,7 +6,8 @@ use serde_json::json;
 
 /// An error in MLflow's form: `{"error_code": …, "message": …}` with the status that belongs to the code. Lathe's own
 /// faces use the same form.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct ApiError {
     code: &'static str,
     status: StatusCode,

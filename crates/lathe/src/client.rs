@@ -60,6 +60,14 @@ impl Client {
         }
     }
 
+    /// Where the Python client finds the same records; an embedded store starts to listen on loopback.
+    pub fn tracking_url(&self) -> anyhow::Result<String> {
+        match self {
+            Self::Remote { url, .. } => Ok(url.clone()),
+            Self::Embedded(embedded) => embedded.listen(),
+        }
+    }
+
     /// GET; the answer as `T`.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.call(Method::GET, path, None)

@@ -5,6 +5,8 @@ use axum::Router;
 
 use crate::AppState;
 
+pub(crate) use extract::Message;
+
 mod artifacts;
 mod experiments;
 mod extract;

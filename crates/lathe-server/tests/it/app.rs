@@ -20,6 +20,9 @@ pub const NOW: i64 = 1_700_000_000_000;
 pub struct App {
     pub router: Router,
     pub store: Store,
+    pub deployments: inference::Deployments,
+    /// What answers were recorded.
+    pub samples: tokio::sync::mpsc::Receiver<lathe_types::samples::Sample>,
     _folder: tempfile::TempDir,
 }
 
@@ -27,10 +30,13 @@ pub struct App {
 pub fn app() -> App {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&Location::Sqlite(folder.path().join("lathe.db"))).unwrap();
+    let artifacts = Artifacts::local(folder.path().join("artifacts"));
+    let (samples, watched) = tokio::sync::mpsc::channel(1_000);
+    let deployments = inference::Deployments::new(store.clone(), artifacts.clone(), samples, || Millis(NOW));
     let state = AppState {
         store: store.clone(),
-        artifacts: Artifacts::local(folder.path().join("artifacts")),
-        deployments: inference::Deployments {},
+        artifacts,
+        deployments: deployments.clone(),
         options: Arc::new(Options {
             lathe_version: "0.0.0-test",
             now: || Millis(NOW),
@@ -41,6 +47,8 @@ pub fn app() -> App {
     App {
         router: lathe_server::router(state),
         store,
+        deployments,
+        samples: watched,
         _folder: folder,
     }
 }

@@ -20,10 +20,9 @@ pub struct Args {
 
 /// Prints the way back.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let path: Vec<String> = args.id.split('/').map(segment).collect();
     let graph: LineageGraph = call
         .client()?
-        .get(&format!("/api/v1/lineage/{}", path.join("/")))?;
+        .get(&format!("/api/v1/lineage?of={}", segment(&args.id)))?;
     if call.json {
         terminal::print_json(&graph)?;
     } else {

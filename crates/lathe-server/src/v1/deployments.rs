@@ -1,0 +1,93 @@
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use lathe_types::deployments::{Deployment, Target};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::limit;
+use crate::mlflow::Message;
+use crate::{ApiError, AppState};
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/deployments", get(list))
+        .route("/deployments/{name}", get(by_name))
+        .route("/deployments/{name}/rollouts", get(rollouts))
+        .route("/deployments/{name}/windows", get(windows))
+        .route("/deployments/{name}/rollback", post(roll_back))
+}
+
+/// A deployment with what follows from it.
+#[derive(Serialize)]
+struct Seen {
+    #[serde(flatten)]
+    deployment: Deployment,
+    targets: Vec<Target>,
+    model_name: Option<String>,
+    alias: Option<String>,
+}
+
+impl From<Deployment> for Seen {
+    fn from(deployment: Deployment) -> Self {
+        let model_alias = deployment.spec.model_alias();
+        Self {
+            targets: deployment.targets(),
+            model_name: model_alias.map(|(model, _)| model.to_owned()),
+            alias: model_alias.map(|(_, alias)| alias.to_owned()),
+            deployment,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Page {
+    limit: Option<usize>,
+}
+
+async fn list(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
+    let deployments: Vec<Seen> = state.store.list_deployments().await?.into_iter().map(Seen::from).collect();
+    Ok(Json(json!({ "deployments": deployments })))
+}
+
+async fn by_name(State(state): State<AppState>, Path(name): Path<String>) -> Result<Json<Seen>, ApiError> {
+    Ok(Json(state.store.get_deployment(&name).await?.into()))
+}
+
+async fn rollouts(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Message(page): Message<Page>,
+) -> Result<Json<Value>, ApiError> {
+    state.store.get_deployment(&name).await?;
+    let rollouts = state.store.list_rollouts(&name, limit(page.limit)).await?;
+    Ok(Json(json!({ "rollouts": rollouts })))
+}
+
+/// Windows with their verdicts; their profiles stay here, as nobody reads them.
+async fn windows(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Message(page): Message<Page>,
+) -> Result<Json<Value>, ApiError> {
+    state.store.get_deployment(&name).await?;
+    let mut windows = state.store.list_windows(&name, limit(page.limit)).await?;
+    windows.iter_mut().for_each(|window| window.profile = Value::Null);
+    Ok(Json(json!({ "windows": windows })))
+}
+
+#[derive(Deserialize)]
+struct RollBack {
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+async fn roll_back(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Message(request): Message<RollBack>,
+) -> Result<Json<Seen>, ApiError> {
+    let reason = request.reason.unwrap_or_else(|| "asked for by hand".into());
+    let deployment = state.store.roll_back_deployment(&name, reason, (state.options.now)()).await?;
+    Ok(Json(deployment.into()))
+}

@@ -1,0 +1,41 @@
+use axum::extract::{Path, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use lathe_store::Enqueued;
+use lathe_types::jobs::{Job, NewJob};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::limit;
+use crate::mlflow::Message;
+use crate::{ApiError, AppState};
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/jobs", get(list).post(enqueue))
+        .route("/jobs/{id}", get(by_id))
+}
+
+#[derive(Deserialize)]
+struct Page {
+    limit: Option<usize>,
+}
+
+async fn list(State(state): State<AppState>, Message(page): Message<Page>) -> Result<Json<Value>, ApiError> {
+    let jobs = state.store.list_jobs(limit(page.limit)).await?;
+    Ok(Json(json!({ "jobs": jobs })))
+}
+
+async fn enqueue(
+    State(state): State<AppState>,
+    Message(new): Message<NewJob>,
+) -> Result<Json<Enqueued>, ApiError> {
+    if new.kind.is_empty() || new.key.is_empty() {
+        return Err(ApiError::invalid("a job needs a `kind` and a `key`"));
+    }
+    Ok(Json(state.store.enqueue_job(new, (state.options.now)()).await?))
+}
+
+async fn by_id(State(state): State<AppState>, Path(id): Path<i64>) -> Result<Json<Job>, ApiError> {
+    Ok(Json(state.store.get_job(id).await?))
+}

@@ -1,0 +1,57 @@
+use axum::extract::{Path, State};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use lathe_types::executions::Execution;
+use lathe_types::project::ProjectSpec;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::mlflow::Message;
+use crate::{ApiError, AppState};
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/projects", get(list))
+        .route("/projects/{name}", put(declare))
+        .route("/executions", post(record_execution))
+}
+
+/// What a `lathe.toml` declares, and where it lies.
+#[derive(Deserialize)]
+struct Declaration {
+    root: String,
+    spec: ProjectSpec,
+}
+
+async fn list(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
+    let projects = state.store.list_projects().await?;
+    let projects: Vec<Value> = projects
+        .into_iter()
+        .map(|project| json!({ "name": project.name, "root": project.root, "spec": project.spec }))
+        .collect();
+    Ok(Json(json!({ "projects": projects })))
+}
+
+async fn declare(
+    State(state): State<AppState>,
+    Path(name): Path<String>,
+    Message(declaration): Message<Declaration>,
+) -> Result<Json<Value>, ApiError> {
+    if declaration.spec.project.name != name {
+        return Err(ApiError::invalid(format!(
+            "the project calls itself `{}`, not `{name}`",
+            declaration.spec.project.name
+        )));
+    }
+    let now = (state.options.now)();
+    state.store.declare_project(&name, declaration.root, declaration.spec, now).await?;
+    Ok(Json(json!({})))
+}
+
+async fn record_execution(
+    State(state): State<AppState>,
+    Message(execution): Message<Execution>,
+) -> Result<Json<Value>, ApiError> {
+    state.store.record_execution(execution).await?;
+    Ok(Json(json!({})))
+}
