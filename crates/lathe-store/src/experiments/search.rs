@@ -53,9 +53,6 @@ fn sql(search: &ExperimentSearch) -> Sql {
         };
     }
     sql.push(" ORDER BY ");
-    if search.order.is_empty() {
-        sql.order("created_at", true);
-    }
     for order in &search.order {
         match &order.field {
             // As numbers, 9 comes before 10.
@@ -65,6 +62,7 @@ fn sql(search: &ExperimentSearch) -> Sql {
             Field::Metric(_) | Field::Param(_) | Field::Dataset(_) => &mut sql,
         };
     }
+    // Numbers count up, so this is also by creation.
     sql.push("experiment_id DESC");
     sql
 }
