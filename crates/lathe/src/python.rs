@@ -158,6 +158,8 @@ fn find_uv(environments: &Path) -> anyhow::Result<PathBuf> {
     }
     let tools = environments.join("uv-tool");
     let uv = tools.join("bin/uv");
+    let guard = std::fs::File::create(environments.join("uv-tool.lock"))?;
+    guard.lock().context("failed to lock the folder of Python environments")?;
     if !uv.is_file() {
         let base = base_interpreter(environments)?;
         process::output_of(&base, &["-m", "venv", &tools.to_string_lossy()], environments)?;
@@ -172,6 +174,15 @@ fn find_uv(environments: &Path) -> anyhow::Result<PathBuf> {
         )?;
     }
     Ok(uv)
+}
+
+/// Runs a program of a PyPI package in an environment of its own, which uv keeps; returns what it printed.
+pub fn run_tool(package: &str, args: &[&str], folder: &Path) -> anyhow::Result<String> {
+    let environments = settings::cache_folder()?.join("environments");
+    std::fs::create_dir_all(&environments)?;
+    let uv = find_uv(&environments)?;
+    let run = ["tool", "run", "--quiet", "--from", package];
+    process::output_of(uv, &[run.as_slice(), args].concat(), folder)
 }
 
 fn base_interpreter(folder: &Path) -> anyhow::Result<PathBuf> {
