@@ -17,6 +17,8 @@ pub struct FileInfo {
 pub struct ListFiles {
     /// The folder; the root if absent.
     pub path: Option<String>,
+    /// What logged models call it.
+    pub artifact_directory_path: Option<String>,
 }
 
 /// The answer to [`ListFiles`].

@@ -18,6 +18,7 @@ use crate::AppState;
 
 pub use deployments::Deployments;
 pub use source::version_folder;
+pub(crate) use source::{artifact_path, location_of_version};
 
 /// Requests larger than this are refused.
 const BODY_BYTES_MAX: usize = 64 << 20;

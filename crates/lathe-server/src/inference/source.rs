@@ -13,8 +13,7 @@ pub async fn version_folder(
     model: &str,
     version: u32,
 ) -> Result<PathBuf, ApiError> {
-    let found = store.get_model_version(model, version).await?;
-    let uri = location_of(store, &found.source).await?;
+    let uri = location_of_version(store, model, version).await?;
     let path = artifact_path(&uri).ok_or_else(|| {
         ApiError::new(
             ErrorKind::NotImplemented,
@@ -25,6 +24,12 @@ pub async fn version_folder(
         )
     })?;
     Ok(artifacts.local_path(&path?))
+}
+
+/// Where a version's files lie.
+pub(crate) async fn location_of_version(store: &Store, model: &str, version: u32) -> Result<String, ApiError> {
+    let found = store.get_model_version(model, version).await?;
+    location_of(store, &found.source).await
 }
 
 /// Where a source leads: `runs:/` and `models:/` are followed, everything else is a location already.

@@ -2,19 +2,21 @@
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::TryStreamExt;
 use lathe_api::mlflow::Empty;
-use lathe_api::mlflow::artifacts::{FileInfo, Files, ListFiles};
+use lathe_api::mlflow::artifacts::{Artifacts, FileInfo, Files, ListArtifacts, ListFiles};
 use lathe_blob::{ArtifactPath, Entry};
-use lathe_types::ErrorKind;
+use lathe_types::{ErrorKind, InputError, LoggedModelId, RunId, required};
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::extract::Message;
+use crate::inference::{artifact_path, location_of_version};
 use crate::{ApiError, AppState};
 
 pub(super) fn routes() -> Router<AppState> {
@@ -24,8 +26,17 @@ pub(super) fn routes() -> Router<AppState> {
             "/2.0/mlflow-artifacts/artifacts/{*path}",
             get(download).put(upload).delete(remove),
         )
+        .route("/2.0/mlflow/artifacts/list", get(list_of_run))
+        .route("/2.0/mlflow/logged-models/{id}/artifacts/directories", get(list_of_logged_model))
         .route("/2.0/mlflow-artifacts/mpu/{*path}", post(no_multipart))
         .route("/2.0/mlflow-artifacts/presigned/{*path}", get(no_presigned))
+}
+
+/// What browsers download: outside `/api`, as on MLflow's own page.
+pub(super) fn downloads() -> Router<AppState> {
+    Router::new()
+        .route("/get-artifact", get(get_artifact))
+        .route("/model-versions/get-artifact", get(get_version_artifact))
 }
 
 async fn list(
@@ -38,6 +49,83 @@ async fn list(
     Ok(Json(Files {
         files: files.collect(),
     }))
+}
+
+async fn list_of_run(
+    State(state): State<AppState>,
+    Message(request): Message<ListArtifacts>,
+) -> Result<Json<Artifacts>, ApiError> {
+    let run = required("run_id", request.run_id.or(request.run_uuid))?;
+    let run = state.store.get_run(RunId::parse(&run)?).await?;
+    list_under(&state, run.info.artifact_uri, request.path).await.map(Json)
+}
+
+/// The part of the listing that clients ask of a logged model: the same, under the model's own location.
+async fn list_of_logged_model(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Message(request): Message<ListFiles>,
+) -> Result<Json<Artifacts>, ApiError> {
+    let model = state.store.get_logged_model(LoggedModelId::parse(&id)?, false).await?;
+    list_under(&state, model.artifact_location, request.path.or(request.artifact_directory_path)).await.map(Json)
+}
+
+async fn list_under(state: &AppState, root_uri: String, path: Option<String>) -> Result<Artifacts, ApiError> {
+    let folder = ArtifactPath::parse(&path.unwrap_or_default())?;
+    let entries = state.artifacts.list(&in_store(&root_uri)?.join(&folder)).await?;
+    Ok(Artifacts {
+        files: entries.into_iter().map(|entry| file_info(entry, &folder)).collect(),
+        root_uri,
+    })
+}
+
+/// Where a location lies in this server's own store.
+fn in_store(uri: &str) -> Result<ArtifactPath, ApiError> {
+    match artifact_path(uri) {
+        Some(path) => Ok(path?),
+        None => Err(ApiError::new(
+            ErrorKind::NotImplemented,
+            format!("the artifacts lie at `{uri}`, which clients reach themselves"),
+        )),
+    }
+}
+
+#[derive(Deserialize)]
+struct RunArtifact {
+    run_id: Option<String>,
+    run_uuid: Option<String>,
+    path: Option<String>,
+}
+
+async fn get_artifact(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Message(request): Message<RunArtifact>,
+) -> Result<Response, ApiError> {
+    let run = required("run_id", request.run_id.or(request.run_uuid))?;
+    let path = ArtifactPath::parse(&required("path", request.path)?)?;
+    let run = state.store.get_run(RunId::parse(&run)?).await?;
+    send_file(&state, &in_store(&run.info.artifact_uri)?.join(&path), headers.get(header::RANGE)).await
+}
+
+#[derive(Deserialize)]
+struct VersionArtifact {
+    name: Option<String>,
+    version: Option<String>,
+    path: Option<String>,
+}
+
+async fn get_version_artifact(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Message(request): Message<VersionArtifact>,
+) -> Result<Response, ApiError> {
+    let name = required("name", request.name)?;
+    let text = required("version", request.version)?;
+    let version = text.parse().map_err(|_| InputError::invalid("version", &text, "it must be a whole number"))?;
+    let path = ArtifactPath::parse(&required("path", request.path)?)?;
+    let root = location_of_version(&state.store, &name, version).await?;
+    send_file(&state, &in_store(&root)?.join(&path), headers.get(header::RANGE)).await
 }
 
 /// An entry with its path under `folder`.

@@ -29,6 +29,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(logged_models::routes());
     Router::new()
         .merge(health::routes())
+        .merge(artifacts::downloads())
         .nest("/api", nouns.clone())
         .nest("/ajax-api", nouns)
 }

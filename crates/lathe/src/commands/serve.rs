@@ -56,15 +56,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
                 started.elapsed().as_millis()
             );
         }
-        let stop = async {
-            if let Err(error) = process::stop_requested().await {
-                tracing::error!(%error, "signals cannot be heard");
-            }
-        };
-        axum::serve(listener, router)
-            .with_graceful_shutdown(stop)
-            .await
-            .context("the server stopped")?;
+        process::serve_until_stopped(listener, router).await?;
         Ok(Outcome::Done)
     })
 }

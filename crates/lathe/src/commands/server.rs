@@ -2,7 +2,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Context as _;
 
 use super::Call;
 use crate::exit::{Outcome, hinted};
@@ -116,15 +115,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
 
         announce(call, &url, started)?;
         let router = lathe_server::router(state);
-        let stop = async {
-            if let Err(error) = process::stop_requested().await {
-                tracing::error!(%error, "signals cannot be heard");
-            }
-        };
-        axum::serve(listener, router)
-            .with_graceful_shutdown(stop)
-            .await
-            .context("the server stopped")?;
+        process::serve_until_stopped(listener, router).await?;
         loops.shutdown().await;
         Ok(Outcome::Done)
     })

@@ -30,7 +30,6 @@ pub struct Hour {
 #[derive(Default)]
 pub struct Traffic {
     slow: AtomicBool,
-    paused: AtomicBool,
     stopped: AtomicBool,
     answered: AtomicU64,
     failed: AtomicU64,
@@ -43,10 +42,6 @@ pub struct Traffic {
 impl Traffic {
     pub fn go_slow(&self, slow: bool) {
         self.slow.store(slow, Ordering::Relaxed);
-    }
-
-    pub fn pause(&self, paused: bool) {
-        self.paused.store(paused, Ordering::Relaxed);
     }
 
     pub fn stop(&self) {
@@ -130,9 +125,6 @@ pub fn replay(url: &str, hours: &[Hour], traffic: &Arc<Traffic>) {
     let infer = format!("{url}/v2/models/bike-demand/infer");
     let mut waiting: VecDeque<(Millis, String, f64)> = VecDeque::new();
     for hour in hours {
-        while traffic.paused.load(Ordering::Relaxed) && !traffic.stopped.load(Ordering::Relaxed) {
-            std::thread::sleep(FAST);
-        }
         if traffic.stopped.load(Ordering::Relaxed) {
             return;
         }
