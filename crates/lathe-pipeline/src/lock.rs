@@ -25,10 +25,13 @@ pub struct LockEntry {
     /// Inputs by path.
     pub deps: Vec<LockedPath>,
     /// Parameters by file.
-    pub params: Vec<(String, Vec<(String, Node)>)>,
+    pub params: Vec<LockedParams>,
     /// Outputs by path.
     pub outs: Vec<LockedPath>,
 }
+
+/// A file of parameters, as `dvc.yaml` writes it, and what was taken from it by dotted key.
+pub type LockedParams = (String, Vec<(String, Node)>);
 
 /// A path with its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]

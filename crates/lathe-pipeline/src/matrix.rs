@@ -1,6 +1,9 @@
 use crate::template::text_of;
 use crate::yaml::{Node, Value};
 
+/// Variables multiply fast.
+const MEMBERS_MAX: usize = 10_000;
+
 /// One stage of a group: the part of its name after `@`, and what its templates see besides the context.
 pub struct Member {
     /// The part after `@`.
@@ -45,7 +48,7 @@ pub fn matrix(data: &Node) -> Result<Vec<Member>, String> {
     let variables = data
         .as_map()
         .ok_or_else(|| format!("is {}, not a map of lists", data.kind()))?;
-    let mut combinations: Vec<(Vec<String>, Vec<(Node, Node)>)> = vec![(Vec::new(), Vec::new())];
+    let mut members = vec![Combination::default()];
     for (name, values) in variables {
         let name_text = name.to_key();
         let Value::List(values) = &values.value else {
@@ -54,29 +57,40 @@ pub fn matrix(data: &Node) -> Result<Vec<Member>, String> {
                 values.kind()
             ));
         };
+        if MEMBERS_MAX < members.len().saturating_mul(values.len()) {
+            return Err(format!("makes more than {MEMBERS_MAX} stages"));
+        }
         let mut longer = Vec::new();
-        for (names, items) in &combinations {
+        for member in &members {
             for (index, value) in values.iter().enumerate() {
-                let mut names = names.clone();
-                names.push(text_of(value).unwrap_or_else(|| format!("{name_text}{index}")));
-                let mut items = items.clone();
-                items.push((name.clone(), value.clone()));
-                longer.push((names, items));
+                let mut member = member.clone();
+                let text = text_of(value).unwrap_or_else(|| format!("{name_text}{index}"));
+                member.names.push(text);
+                member.items.push((name.clone(), value.clone()));
+                longer.push(member);
             }
         }
-        combinations = longer;
+        members = longer;
     }
-    Ok(combinations
-        .into_iter()
-        .map(|(names, items)| {
-            let key = names.join("-");
-            Member {
-                locals: vec![
-                    (Node::text("item"), Node::new(Value::Map(items))),
-                    (Node::text("key"), Node::text(key.clone())),
-                ],
-                key,
-            }
-        })
-        .collect())
+    Ok(members.into_iter().map(Combination::member).collect())
+}
+
+/// One value of each variable.
+#[derive(Clone, Default)]
+struct Combination {
+    names: Vec<String>,
+    items: Vec<(Node, Node)>,
+}
+
+impl Combination {
+    fn member(self) -> Member {
+        let key = self.names.join("-");
+        Member {
+            locals: vec![
+                (Node::text("item"), Node::new(Value::Map(self.items))),
+                (Node::text("key"), Node::text(key.clone())),
+            ],
+            key,
+        }
+    }
 }

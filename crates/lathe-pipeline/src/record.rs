@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use lathe_types::Millis;
 use lathe_types::executions::{HashedPath, StageExecution, StageOutcome};
 
-use crate::lock::{LockEntry, LockedPath};
+use crate::lock::{LockEntry, LockedParams, LockedPath};
 use crate::snapshot::Snapshot;
 use crate::stage::{Stage, joined};
 use crate::yaml::{Node, Value};
@@ -56,7 +56,7 @@ pub fn entry_of(stage: &Stage, files: &Snapshot, needed: bool) -> Result<LockEnt
     })
 }
 
-fn params_of(stage: &Stage, files: &Snapshot, needed: bool) -> Result<Vec<(String, Vec<(String, Node)>)>> {
+fn params_of(stage: &Stage, files: &Snapshot, needed: bool) -> Result<Vec<LockedParams>> {
     let mut params = Vec::new();
     for file in &stage.params {
         let Some(values) = files.values(file) else {

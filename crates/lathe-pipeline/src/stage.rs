@@ -94,10 +94,8 @@ impl Stage {
             .outs
             .iter()
             .all(|out| !out.persist && (out.cache || out.kind != OutKind::Data));
-        !self.always_changed
-            && !(self.deps.is_empty() && self.params.is_empty())
-            && !self.outs.is_empty()
-            && known_outs
+        let has_inputs = !self.deps.is_empty() || !self.params.is_empty();
+        has_inputs && known_outs && !self.always_changed && !self.outs.is_empty()
     }
 
     /// A stage that declares neither inputs nor outputs is executed every time.

@@ -368,10 +368,44 @@ fn escape(c: char) -> String {
             let code = u32::from(c);
             return match code {
                 ..=0xff => format!("\\x{code:02X}"),
-                ..=0xffff => format!("\\u{code:04X}"),
+                0x100..=0xffff => format!("\\u{code:04X}"),
                 _ => format!("\\U{code:08X}"),
             };
         }
     };
     format!("\\{short}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The right side was written by ruamel 0.19.
+    #[test]
+    fn text_is_laid_out_as_the_dumper_lays_it_out() {
+        let long = "word ".repeat(20);
+        let long = long.trim_end();
+        let cases = [
+            ("yes", "k: yes\n"),
+            ("true", "k: 'true'\n"),
+            ("2020-01-01", "k: '2020-01-01'\n"),
+            ("", "k: ''\n"),
+            ("a: b", "k: 'a: b'\n"),
+            ("- x", "k: '- x'\n"),
+            ("it's", "k: it's\n"),
+            ("'it'", "k: \"'it'\"\n"),
+            ("a\nb\n", "k: \"a\\nb\\n\"\n"),
+            ("\u{7}é", "k: \"\\aé\"\n"),
+            (
+                long,
+                "k: word word word word word word word word word word word word word word word \n  word word word \
+                 word word\n",
+            ),
+            (&"x".repeat(90), &format!("k: \n  {}\n", "x".repeat(90))),
+        ];
+        for (text, expected) in cases {
+            let map = Value::Map(vec![(Node::text("k"), Node::text(text))]);
+            assert_eq!(emit(&Node::new(map)), expected);
+        }
+    }
 }
