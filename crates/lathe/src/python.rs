@@ -18,8 +18,6 @@ pub struct Python {
     pub bin: Option<PathBuf>,
     /// What is recorded with the run.
     pub record: Environment,
-    /// Whether it had to be made now.
-    pub created: bool,
 }
 
 impl Python {
@@ -53,7 +51,6 @@ pub fn prepare(
         return Ok(Python {
             bin: None,
             record,
-            created: false,
         });
     };
     let PythonManager::Uv = python.manager;
@@ -81,8 +78,7 @@ pub fn prepare(
     };
     let environments = settings::cache_folder()?.join("environments");
     let folder = environments.join(&digest[..16]);
-    let created = !folder.join(READY_MARK).is_file();
-    if created {
+    if !folder.join(READY_MARK).is_file() {
         tell(&format!(
             "making the Python environment from {} ({})",
             python.requirements,
@@ -93,7 +89,6 @@ pub fn prepare(
     Ok(Python {
         bin: Some(folder.join("bin")),
         record,
-        created,
     })
 }
 

@@ -8,8 +8,6 @@ use crate::client::{Client, Refused, segment};
 /// A run that stages log to.
 #[derive(Debug, Clone)]
 pub struct TrackedRun {
-    /// Its experiment.
-    pub experiment_id: String,
     /// Its id.
     pub run_id: String,
     /// Where its artifacts go, `mlflow-artifacts:/…`.
@@ -32,7 +30,6 @@ pub fn start_run(
     let answer: Value = client.post("/api/2.0/mlflow/runs/create", &body)?;
     let info = &answer["run"]["info"];
     Ok(TrackedRun {
-        experiment_id,
         run_id: text(info, "run_id")?,
         artifact_uri: text(info, "artifact_uri")?,
     })
@@ -63,14 +60,6 @@ pub fn end_run(client: &Client, run: &TrackedRun, status: &str, end_ms: i64) -> 
     let body = json!({ "run_id": run.run_id, "status": status, "end_time": end_ms });
     client
         .post::<Value>("/api/2.0/mlflow/runs/update", &body)
-        .map(drop)
-}
-
-/// Sets one tag of the run.
-pub fn set_tag(client: &Client, run: &TrackedRun, key: &str, value: &str) -> anyhow::Result<()> {
-    let body = json!({ "run_id": run.run_id, "key": key, "value": value });
-    client
-        .post::<Value>("/api/2.0/mlflow/runs/set-tag", &body)
         .map(drop)
 }
 

@@ -1,3 +1,5 @@
+//! Listings of artifacts.
+
 use serde::{Deserialize, Serialize};
 
 /// A file or folder in a listing.

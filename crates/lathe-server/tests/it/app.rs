@@ -21,6 +21,7 @@ pub struct App {
     pub router: Router,
     pub store: Store,
     pub deployments: inference::Deployments,
+    pub artifacts: Artifacts,
     /// What answers were recorded.
     pub samples: tokio::sync::mpsc::Receiver<lathe_types::samples::Sample>,
     _folder: tempfile::TempDir,
@@ -35,7 +36,7 @@ pub fn app() -> App {
     let deployments = inference::Deployments::new(store.clone(), artifacts.clone(), samples, || Millis(NOW));
     let state = AppState {
         store: store.clone(),
-        artifacts,
+        artifacts: artifacts.clone(),
         deployments: deployments.clone(),
         options: Arc::new(Options {
             lathe_version: "0.0.0-test",
@@ -48,6 +49,7 @@ pub fn app() -> App {
         router: lathe_server::router(state),
         store,
         deployments,
+        artifacts,
         samples: watched,
         _folder: folder,
     }
@@ -67,6 +69,20 @@ impl App {
         let status = response.status();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    /// Posts a body whose first `length` bytes are JSON; the length of the JSON in the answer, and the answer.
+    pub async fn send_raw(&self, path: &str, body: &[u8], length: usize) -> (usize, Vec<u8>) {
+        let request = Request::builder()
+            .method("POST")
+            .uri(path)
+            .header("inference-header-content-length", length)
+            .body(Body::from(body.to_vec()))
+            .unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let length = response.headers()["inference-header-content-length"].to_str().unwrap().parse().unwrap();
+        (length, response.into_body().collect().await.unwrap().to_bytes().to_vec())
     }
 
     /// `POST /api/2.0/mlflow/PATH`, which must succeed.

@@ -4,6 +4,7 @@
 
 mod app;
 mod experiments;
+mod inference;
 mod logged_models;
 mod registry;
 mod runs;

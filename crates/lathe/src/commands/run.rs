@@ -122,6 +122,11 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     };
     client.post::<serde_json::Value>("/api/v1/executions", &execution)?;
     if let Some(error) = failure {
+        if let lathe_pipeline::Error::Interrupted { stage } = &error {
+            tracking::end_run(&client, &run, "KILLED", clock::now().0)?;
+            eprintln!("interrupted in stage `{stage}`; stages finished before it are kept");
+            return Ok(Outcome::Interrupted);
+        }
         tracking::end_run(&client, &run, "FAILED", clock::now().0)?;
         return Err(error).with_context(|| format!("run {} failed", run.run_id));
     }
