@@ -13,6 +13,10 @@ const MISSING_MORE: f64 = 0.05;
 /// This share of values that the reference never had means a broken input.
 const UNSEEN_MANY: f64 = 0.2;
 
+/// The same month explains a drift that it makes at most this much of. Weather and the like come in spells, so that
+/// even a plain week differs somewhat from its month.
+const SEASON_EXPLAINS: f64 = 0.5;
+
 /// Explains a breach. `windows` are the closed ones of one version, oldest first, the breached one last; `profile` is
 /// the last one's; `error_before` is the judged metric as evaluated before deployment.
 pub fn diagnose(
@@ -39,13 +43,11 @@ pub fn diagnose(
             reference_mean: verdict.reference.mean,
             window_mean: verdict.window.mean,
             since: drifted_since(windows, &verdict.column),
-            seasonal: seasonal.columns.iter().find(|same| same.column == verdict.column).and_then(|same| {
-                match same.outcome {
-                    Outcome::Ok => Some(true),
-                    Outcome::Drift => Some(false),
-                    Outcome::Insufficient | Outcome::Untestable => None,
-                }
-            }),
+            seasonal: seasonal
+                .columns
+                .iter()
+                .find(|same| same.column == verdict.column)
+                .and_then(|same| explained_by_season(verdict, same)),
         })
         .collect();
     columns.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -72,8 +74,8 @@ pub fn diagnose(
     let unexplained: Vec<&ColumnMovement> = columns.iter().filter(|column| column.seasonal != Some(true)).collect();
     for column in &columns {
         let explained = match column.seasonal {
-            Some(true) => format!("as in month {month} of the training rows"),
-            Some(false) => format!("and differs from month {month} of the training rows too"),
+            Some(true) => format!("much as in month {month} of the training rows"),
+            Some(false) => format!("and differs from month {month} of the training rows about as much"),
             None => format!("and the training rows of month {month} are too few to compare"),
         };
         let means = column.reference_mean.zip(column.window_mean);
@@ -170,6 +172,15 @@ fn broken_input<'a>(verdict: &'a ColumnVerdict, evidence: &mut Vec<String>) -> O
     };
     evidence.push(format!("`{}` looks broken: {told}", verdict.column));
     Some(&verdict.column)
+}
+
+/// Whether the same month of the reference explains a drift; none if there are too few rows of it.
+fn explained_by_season(whole: &ColumnVerdict, month: &ColumnVerdict) -> Option<bool> {
+    match month.outcome {
+        Outcome::Ok => Some(true),
+        Outcome::Drift => Some(month.score <= SEASON_EXPLAINS * whole.score),
+        Outcome::Insufficient | Outcome::Untestable => None,
+    }
 }
 
 /// The start of the unbroken row of windows, up to the newest, in which a column drifted.
