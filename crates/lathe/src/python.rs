@@ -8,7 +8,7 @@ use lathe_types::executions::Environment;
 use lathe_types::project::{EnvironmentSpec, PythonManager};
 use sha2::{Digest, Sha256};
 
-use crate::exit::hinted;
+use crate::exit::{hinted, hint};
 use crate::{process, settings};
 
 /// An environment that stages run in.
@@ -56,7 +56,7 @@ pub fn prepare(
     let PythonManager::Uv = python.manager;
     let lock = root.join(&python.requirements);
     let text = std::fs::read(&lock).map_err(|error| {
-        anyhow::Error::new(error).context(hinted(
+        anyhow::Error::new(error).context(hint(
             format!(
                 "the lock file `{}` named in `[environment]` cannot be read",
                 lock.display()
@@ -161,7 +161,7 @@ fn find_uv(environments: &Path) -> anyhow::Result<PathBuf> {
         let pip = tools.join("bin/python");
         process::output_of(pip, &["-m", "pip", "install", "--quiet", "uv"], environments).map_err(
             |error| {
-                error.context(hinted(
+                error.context(hint(
                     "uv could not be installed",
                     "install uv and put it on PATH",
                 ))

@@ -18,21 +18,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 impl Deployments {
     /// Follows the records until it is dropped.
     pub async fn follow(self) {
-        let Some((store, artifacts)) = self.inner.records.clone() else {
+        let Some((store, _)) = self.inner.records.clone() else {
             return;
         };
         // Splits that were swapped out may still be answering: their last counts come a round later.
         let mut retired: Vec<Arc<Live>> = Vec::new();
         loop {
             let before = self.all();
-            match store.list_deployments().await {
-                Ok(deployments) => {
-                    for deployment in deployments {
-                        self.swap(&store, &artifacts, deployment).await;
-                    }
-                }
-                Err(error) => tracing::error!(%error, "the deployments cannot be read; the last known go on"),
-            }
+            self.refresh().await;
             let now_live = self.all();
             let stats = retired
                 .iter()
@@ -47,6 +40,21 @@ impl Deployments {
             retired.retain(|live| 1 < Arc::strong_count(live));
             retired.extend(before.into_iter().filter(|old| !now_live.iter().any(|live| Arc::ptr_eq(live, old))));
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Takes over what the records say now; returns once every model is loaded.
+    pub async fn refresh(&self) {
+        let Some((store, artifacts)) = &self.inner.records else {
+            return;
+        };
+        match store.list_deployments().await {
+            Ok(deployments) => {
+                for deployment in deployments {
+                    self.swap(store, artifacts, deployment).await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "the deployments cannot be read; the last known go on"),
         }
     }
 
