@@ -8,7 +8,7 @@ use lathe_types::executions::Environment;
 use lathe_types::project::{EnvironmentSpec, PythonManager};
 use sha2::{Digest, Sha256};
 
-use crate::exit::{hinted, hint};
+use crate::exit::{hint, hinted};
 use crate::{process, settings};
 
 /// An environment that stages run in.
@@ -48,10 +48,7 @@ pub fn prepare(
             interpreter,
             platform,
         };
-        return Ok(Python {
-            bin: None,
-            record,
-        });
+        return Ok(Python { bin: None, record });
     };
     let PythonManager::Uv = python.manager;
     let lock = root.join(&python.requirements);
@@ -154,18 +151,15 @@ fn find_uv(environments: &Path) -> anyhow::Result<PathBuf> {
     let tools = environments.join("uv-tool");
     let uv = tools.join("bin/uv");
     let guard = std::fs::File::create(environments.join("uv-tool.lock"))?;
-    guard.lock().context("failed to lock the folder of Python environments")?;
+    guard
+        .lock()
+        .context("failed to lock the folder of Python environments")?;
     if !uv.is_file() {
         let base = base_interpreter(environments)?;
         process::output_of(&base, &["-m", "venv", &tools.to_string_lossy()], environments)?;
         let pip = tools.join("bin/python");
         process::output_of(pip, &["-m", "pip", "install", "--quiet", "uv"], environments).map_err(
-            |error| {
-                error.context(hint(
-                    "uv could not be installed",
-                    "install uv and put it on PATH",
-                ))
-            },
+            |error| error.context(hint("uv could not be installed", "install uv and put it on PATH")),
         )?;
     }
     Ok(uv)

@@ -38,7 +38,11 @@ impl Deployments {
                 tracing::error!(%error, "counts of answers were lost");
             }
             retired.retain(|live| 1 < Arc::strong_count(live));
-            retired.extend(before.into_iter().filter(|old| !now_live.iter().any(|live| Arc::ptr_eq(live, old))));
+            retired.extend(
+                before
+                    .into_iter()
+                    .filter(|old| !now_live.iter().any(|live| Arc::ptr_eq(live, old))),
+            );
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -60,7 +64,10 @@ impl Deployments {
 
     async fn swap(&self, store: &Store, artifacts: &Artifacts, deployment: Deployment) {
         let old = self.get(&deployment.name);
-        if old.as_ref().is_some_and(|old| old.revision == deployment.revision) {
+        if old
+            .as_ref()
+            .is_some_and(|old| old.revision == deployment.revision)
+        {
             return;
         }
         let Some((model, _)) = deployment.spec.model_alias() else {
@@ -78,7 +85,12 @@ impl Deployments {
                 None => load(store, artifacts, model, target.version).await,
             };
             if let Err(reason) = &loaded {
-                tracing::error!(deployment = deployment.name, version = target.version, reason, "a model cannot be loaded");
+                tracing::error!(
+                    deployment = deployment.name,
+                    version = target.version,
+                    reason,
+                    "a model cannot be loaded"
+                );
             }
             targets.push(LiveTarget {
                 version: target.version,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Call;
 use crate::client::segment;
-use crate::exit::{Outcome, hinted, hint};
+use crate::exit::{Outcome, hint, hinted};
 use crate::registration;
 use crate::terminal::{self, Style, number, paint};
 

@@ -2,9 +2,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
-
 use super::Call;
-use crate::exit::{Outcome, hinted, hint};
+use crate::exit::{Outcome, hint, hinted};
 use crate::project::ProjectFile;
 use crate::settings::Place;
 use crate::wiring::{self, PartOptions};
