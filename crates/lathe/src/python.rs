@@ -21,6 +21,15 @@ pub struct Python {
 }
 
 impl Python {
+    /// The PATH of the stages: the environment's programs come first.
+    pub fn path(&self) -> Option<String> {
+        let bin = self.bin.as_ref()?;
+        Some(match std::env::var("PATH") {
+            Ok(path) => format!("{}:{path}", bin.display()),
+            Err(_) => bin.display().to_string(),
+        })
+    }
+
     /// The interpreter.
     pub fn interpreter(&self) -> PathBuf {
         match &self.bin {
