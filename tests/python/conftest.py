@@ -52,15 +52,28 @@ class Server:
         self.process.wait()
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(timeout=10) == 0
 
 
 @pytest.fixture
-def server(tmp_path):
-    server = Server(tmp_path)
-    yield server
-    server.stop()
+def serve():
+    """Starts servers in folders, and stops them when the test is over."""
+    started = []
+
+    def start(folder, *args):
+        started.append(Server(folder, *args))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def server(serve, tmp_path):
+    return serve(tmp_path)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pandas as pd
 import requests
-from conftest import Server, git, lathe
+from conftest import git, lathe
 
 COLUMNS = ["season", "mnth", "hr", "holiday", "weekday", "workingday", "weathersit", "temp", "atemp", "hum", "windspeed"]
 
@@ -22,25 +22,22 @@ def test_a_second_run_executes_nothing_and_dvc_agrees(bike):
     assert "up to date" in status.stdout, status.stdout + status.stderr
 
 
-def test_answers_equal_pythons_and_lead_back_to_the_commit(bike):
+def test_answers_equal_pythons_and_lead_back_to_the_commit(serve, bike):
     import mlflow
 
     rows = pd.read_csv(bike / "data/test.csv")[COLUMNS].astype(float)
     expected = mlflow.pyfunc.load_model(str(bike / "model")).predict(rows)
-    server = Server(bike)
-    try:
-        body = {"dataframe_split": {"columns": COLUMNS, "data": rows.to_numpy().tolist()}}
-        reply = requests.post(f"{server.url}/invocations", json=body).json()
-        assert np.array_equal(reply["predictions"], expected)
-        time.sleep(1)
-        told = lathe("lineage", reply["prediction_ids"][0], "--json", "--server", server.url, cwd=bike)
-        nodes = json.loads(told.stdout)["nodes"]
-        kinds = {node["kind"] for node in nodes}
-        assert {"prediction", "deployment", "model version", "run", "stage", "data", "environment", "commit"} <= kinds
-        commit = next(node for node in nodes if node["kind"] == "commit")
-        assert commit["details"]["commit"] == git(bike, "rev-list", "--max-parents=0", "HEAD").strip()
-    finally:
-        server.stop()
+    server = serve(bike)
+    body = {"dataframe_split": {"columns": COLUMNS, "data": rows.to_numpy().tolist()}}
+    reply = requests.post(f"{server.url}/invocations", json=body).json()
+    assert np.array_equal(reply["predictions"], expected)
+    time.sleep(1)
+    told = lathe("lineage", reply["prediction_ids"][0], "--json", "--server", server.url, cwd=bike)
+    nodes = json.loads(told.stdout)["nodes"]
+    kinds = {node["kind"] for node in nodes}
+    assert {"prediction", "deployment", "model version", "run", "stage", "data", "environment", "commit"} <= kinds
+    commit = next(node for node in nodes if node["kind"] == "commit")
+    assert commit["details"]["commit"] == git(bike, "rev-list", "--max-parents=0", "HEAD").strip()
 
 
 def test_a_failed_gate_ends_with_3_and_names_the_rule(bike, tmp_path):

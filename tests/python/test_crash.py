@@ -4,11 +4,10 @@ import threading
 import time
 
 import requests
-from conftest import Server
 
 
-def test_no_acknowledged_write_is_lost(tmp_path):
-    server = Server(tmp_path)
+def test_no_acknowledged_write_is_lost(serve, tmp_path):
+    server = serve(tmp_path)
     base = f"{server.url}/api/2.0/mlflow"
     run = requests.post(f"{base}/runs/create", json={"experiment_id": "0"}).json()["run"]["info"]
     acknowledged = {"metrics": [], "files": []}
@@ -52,12 +51,11 @@ def test_no_acknowledged_write_is_lost(tmp_path):
     for number in acknowledged["files"]:
         assert sizes.get(f"{number}.bin") == 50_000
     assert all(size == 50_000 for size in sizes.values()), "half a file is visible"
-    server.stop()
 
 
-def test_a_server_killed_under_traffic_keeps_its_answers_and_labels(tmp_path, bike):
+def test_a_server_killed_under_traffic_keeps_its_answers_and_labels(serve, bike):
     """Samples and labels of predictions, in the middle of the replay."""
-    server = Server(bike)
+    server = serve(bike)
     body = {"dataframe_records": bike_rows(3)}
     answered = []
     for _ in range(40):
@@ -72,7 +70,6 @@ def test_a_server_killed_under_traffic_keeps_its_answers_and_labels(tmp_path, bi
     for ids in answered:
         graph = requests.get(f"{server.url}/api/v1/lineage", params={"of": ids[0]}).json()
         assert graph["nodes"][0]["kind"] == "prediction" and graph["nodes"][0]["details"]["label"] == 7.0
-    server.stop()
 
 
 def bike_rows(count):
