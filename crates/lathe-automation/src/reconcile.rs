@@ -13,32 +13,42 @@ use serde_json::json;
 
 use crate::{rollout, trigger};
 
-/// Steps end by time, so this is how late a step may end.
+/// Steps end by time, so this is how late a step may end while a rollout is under way.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// What other processes commit, and cool-downs that end, are seen this late.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(2);
 /// Alerts that are looked at, the newest.
 const ALERTS_MAX: usize = 50;
 
 /// Reconciles until it is dropped.
 pub async fn run(store: Store, now: fn() -> Millis) {
     let mut answered = BTreeSet::new();
+    let mut commits = store.commits();
     loop {
-        for outcome in [
-            advance_rollouts(&store, now).await,
-            fire_triggers(&store, now, &mut answered).await,
-        ] {
-            if let Err(error) = outcome {
-                tracing::error!(%error, "reconciling failed; trying again");
-            }
+        commits.mark_unchanged();
+        let rolling_out = advance_rollouts(&store, now).await;
+        if let Err(error) = &rolling_out {
+            tracing::error!(%error, "rollouts cannot be reconciled; trying again");
+        }
+        if let Err(error) = fire_triggers(&store, now, &mut answered).await {
+            tracing::error!(%error, "alerts cannot be answered; trying again");
         }
         tokio::time::sleep(LOOK_EVERY).await;
+        if matches!(rolling_out, Ok(false)) {
+            // Nothing goes on by time alone, so nothing is to be done before something is committed.
+            let _ = tokio::time::timeout(LOOK_AT_LEAST_EVERY, commits.changed()).await;
+        }
     }
 }
 
-async fn advance_rollouts(store: &Store, now: fn() -> Millis) -> Result<()> {
+/// Whether any rollout is under way.
+async fn advance_rollouts(store: &Store, now: fn() -> Millis) -> Result<bool> {
+    let mut any = false;
     for deployment in store.list_deployments().await? {
+        any |= deployment.rollout.is_some();
         advance(store, &deployment, now).await?;
     }
-    Ok(())
+    Ok(any)
 }
 
 async fn advance(store: &Store, deployment: &Deployment, now: fn() -> Millis) -> Result<()> {

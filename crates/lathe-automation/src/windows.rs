@@ -19,6 +19,8 @@ use crate::alerts;
 const BATCH_MAX: usize = 4_096;
 /// How long samples wait for company.
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
+/// Labels that other processes committed are seen this late.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(2);
 /// Rows of a window that its error is computed from at most.
 const ROWS_MAX: usize = 200_000;
 /// Closed windows whose labels are still looked for.
@@ -32,6 +34,8 @@ pub async fn watch(store: Store, mut samples: mpsc::Receiver<Sample>, now: fn() 
         watched: BTreeMap::new(),
     };
     let mut batch = Vec::new();
+    let mut commits = watcher.store.commits();
+    let mut looked = tokio::time::Instant::now();
     loop {
         let received = tokio::time::timeout(FLUSH_EVERY, samples.recv_many(&mut batch, BATCH_MAX)).await;
         if received == Ok(0) {
@@ -46,6 +50,14 @@ pub async fn watch(store: Store, mut samples: mpsc::Receiver<Sample>, now: fn() 
                 batch.push(sample);
             }
         }
+        let news = !batch.is_empty()
+            || commits.has_changed().unwrap_or(true)
+            || LOOK_AT_LEAST_EVERY < looked.elapsed();
+        if !news {
+            continue;
+        }
+        commits.mark_unchanged();
+        looked = tokio::time::Instant::now();
         match watcher.step(&batch).await {
             Ok(()) => batch.clear(),
             Err(error) => {

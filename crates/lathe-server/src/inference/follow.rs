@@ -14,6 +14,8 @@ use super::source::version_folder;
 
 /// How soon a change in the records is seen, and how often counters are written down.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// What other processes commit is seen this late.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(2);
 
 impl Deployments {
     /// Follows the records until it is dropped.
@@ -23,9 +25,16 @@ impl Deployments {
         };
         // Splits that were swapped out may still be answering: their last counts come a round later.
         let mut retired: Vec<Arc<Live>> = Vec::new();
+        let mut commits = store.commits();
+        let mut looked = None::<tokio::time::Instant>;
         loop {
             let before = self.all();
-            self.refresh().await;
+            let due = looked.is_none_or(|at| LOOK_AT_LEAST_EVERY < at.elapsed());
+            if due || commits.has_changed().unwrap_or(true) {
+                commits.mark_unchanged();
+                looked = Some(tokio::time::Instant::now());
+                self.refresh().await;
+            }
             let now_live = self.all();
             let stats = retired
                 .iter()
