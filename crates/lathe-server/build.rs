@@ -8,7 +8,15 @@ use std::process::Command;
 fn main() {
     let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui");
     println!("cargo::rerun-if-env-changed=LATHE_UI");
-    let sources = ["index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts", "public", "src"];
+    let sources = [
+        "index.html",
+        "package.json",
+        "package-lock.json",
+        "tsconfig.json",
+        "vite.config.ts",
+        "public",
+        "src",
+    ];
     for source in sources {
         println!("cargo::rerun-if-changed={}", ui.join(source).display());
     }
@@ -39,8 +47,18 @@ fn main() {
             Ok(output) => String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
             Err(error) => format!("npm cannot be started ({error}); install Node 20 or newer"),
         };
-        println!("cargo::warning=the web UI could not be built: npm {} failed", arguments.join(" "));
-        for line in complaint.lines().rev().take(15).collect::<Vec<_>>().into_iter().rev() {
+        println!(
+            "cargo::warning=the web UI could not be built: npm {} failed",
+            arguments.join(" ")
+        );
+        for line in complaint
+            .lines()
+            .rev()
+            .take(15)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+        {
             println!("cargo::warning={line}");
         }
         return;

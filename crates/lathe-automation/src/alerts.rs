@@ -54,7 +54,10 @@ fn alert(
         AlertKind::Performance => window.performance.is_some(),
     })?;
     let newest = &windows[last];
-    let first = windows[..last].iter().rposition(|window| window.version != newest.version).map_or(0, |at| at + 1);
+    let first = windows[..last]
+        .iter()
+        .rposition(|window| window.version != newest.version)
+        .map_or(0, |at| at + 1);
     let profile: Profile = match serde_json::from_value(newest.profile.clone()) {
         Ok(profile) => profile,
         Err(error) => {
@@ -62,7 +65,14 @@ fn alert(
             return None;
         }
     };
-    let diagnosis = diagnose(kind, reference, &windows[first..=last], &profile, spec, error_before);
+    let diagnosis = diagnose(
+        kind,
+        reference,
+        &windows[first..=last],
+        &profile,
+        spec,
+        error_before,
+    );
     Some(Alert {
         id: 0,
         deployment: newest.deployment.clone(),

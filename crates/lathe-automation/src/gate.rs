@@ -40,7 +40,10 @@ mod tests {
     use super::*;
 
     fn outcome(rules: &[(&str, &str)], evidence: &Value) -> GateOutcome {
-        let rules = rules.iter().map(|(name, rule)| ((*name).to_owned(), (*rule).to_owned())).collect();
+        let rules = rules
+            .iter()
+            .map(|(name, rule)| ((*name).to_owned(), (*rule).to_owned()))
+            .collect();
         decide(&GateSpec { rules }, evidence).unwrap().0
     }
 

@@ -53,9 +53,15 @@ async fn advance(store: &Store, deployment: &Deployment, now: fn() -> Millis) ->
         Ok(rollout::Decision::Wait) => Ok(()),
         Ok(rollout::Decision::Advance { step }) => store.advance_rollout(rollout.id, step, now()).await,
         Ok(rollout::Decision::Promote { reason }) => store.promote_rollout(rollout.id, reason, now()).await,
-        Ok(rollout::Decision::RollBack { reason }) => store.roll_back_rollout(rollout.id, reason, now()).await,
+        Ok(rollout::Decision::RollBack { reason }) => {
+            store.roll_back_rollout(rollout.id, reason, now()).await
+        }
         // A version that cannot be judged must not take over.
-        Err(error) => store.roll_back_rollout(rollout.id, error.to_string(), now()).await,
+        Err(error) => {
+            store
+                .roll_back_rollout(rollout.id, error.to_string(), now())
+                .await
+        }
     }
 }
 
@@ -66,14 +72,20 @@ async fn fire_triggers(
     answered: &mut BTreeSet<(String, String, i64, bool)>,
 ) -> Result<()> {
     let alerts = store.list_alerts(None, ALERTS_MAX).await?;
-    let mut unresolved: Vec<_> = alerts.into_iter().filter(|alert| alert.state != AlertState::Resolved).collect();
+    let mut unresolved: Vec<_> = alerts
+        .into_iter()
+        .filter(|alert| alert.state != AlertState::Resolved)
+        .collect();
     unresolved.reverse();
     if unresolved.is_empty() {
         return Ok(());
     }
     for project in store.list_projects().await? {
         for (name, spec) in &project.spec.trigger {
-            for alert in unresolved.iter().filter(|alert| project.spec.deployment.contains_key(&alert.deployment)) {
+            for alert in unresolved
+                .iter()
+                .filter(|alert| project.spec.deployment.contains_key(&alert.deployment))
+            {
                 let key = |fired| (project.name.clone(), name.clone(), alert.id, fired);
                 if answered.contains(&key(true)) {
                     continue;

@@ -55,7 +55,10 @@ pub fn decide(
         match rule::holds(abort, &facts) {
             Ok(true) => {
                 let values = rule::named_values(abort, &facts);
-                let values: Vec<String> = values.iter().map(|(path, value)| format!("{path} = {}", round(value))).collect();
+                let values: Vec<String> = values
+                    .iter()
+                    .map(|(path, value)| format!("{path} = {}", round(value)))
+                    .collect();
                 return Ok(Decision::RollBack {
                     reason: format!("`{abort}` with {}", values.join(", ")),
                 });
@@ -73,7 +76,9 @@ pub fn decide(
         return Ok(Decision::Wait);
     }
     if rollout.step + 1 < steps.len() {
-        return Ok(Decision::Advance { step: rollout.step + 1 });
+        return Ok(Decision::Advance {
+            step: rollout.step + 1,
+        });
     }
     Ok(Decision::Promote {
         reason: format!(
@@ -178,17 +183,26 @@ mod tests {
 
     #[test]
     fn a_step_takes_its_time_and_its_requests() {
-        let good = [target(0, 1, Role::Stable, 20, 0, 500), target(0, 2, Role::Shadow, 20, 0, 600)];
+        let good = [
+            target(0, 1, Role::Stable, 20, 0, 500),
+            target(0, 2, Role::Shadow, 20, 0, 600),
+        ];
         assert_eq!(decision(0, Span(999), &good), Decision::Wait);
         assert_eq!(decision(0, Span(1_000), &good), Decision::Advance { step: 1 });
-        let few = [target(0, 1, Role::Stable, 20, 0, 500), target(0, 2, Role::Shadow, 9, 0, 600)];
+        let few = [
+            target(0, 1, Role::Stable, 20, 0, 500),
+            target(0, 2, Role::Shadow, 9, 0, 600),
+        ];
         assert_eq!(decision(0, Span(9_000), &few), Decision::Wait);
         assert_eq!(decision(1, Span(9_000), &good), Decision::Wait);
     }
 
     #[test]
     fn the_last_step_promotes_and_judges_by_what_the_stable_version_did_before() {
-        let stats = [target(0, 1, Role::Stable, 20, 0, 500), target(2, 2, Role::Canary, 20, 0, 600)];
+        let stats = [
+            target(0, 1, Role::Stable, 20, 0, 500),
+            target(2, 2, Role::Canary, 20, 0, 600),
+        ];
         assert!(matches!(decision(2, Span(0), &stats), Decision::Promote { .. }));
     }
 
@@ -201,6 +215,9 @@ mod tests {
         };
         assert!(reason.contains("canary.latency.p95_ms = 4"), "{reason}");
         let failing = [stable, target(1, 2, Role::Canary, 20, 1, 500)];
-        assert!(matches!(decision(1, Span(0), &failing), Decision::RollBack { .. }));
+        assert!(matches!(
+            decision(1, Span(0), &failing),
+            Decision::RollBack { .. }
+        ));
     }
 }

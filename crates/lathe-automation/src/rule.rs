@@ -49,7 +49,13 @@ pub(crate) fn evaluate(expression: &str, facts: &Json) -> Result<Json, RuleError
     let env = Arc::new(Env::stdlib());
     let program = env.compile(expression).map_err(|errors| RuleError::Syntax {
         expression: expression.to_owned(),
-        reason: errors.to_string().lines().next().unwrap_or_default().trim().to_owned(),
+        reason: errors
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
     })?;
     let mut context = Context::with_env(env);
     for (name, value) in facts.as_object().into_iter().flatten() {
@@ -100,7 +106,10 @@ fn as_doubles(value: &Json) -> Json {
     match value {
         Json::Number(number) => number.as_f64().map_or(Json::Null, Json::from),
         Json::Array(items) => items.iter().map(as_doubles).collect(),
-        Json::Object(entries) => entries.iter().map(|(key, value)| (key.clone(), as_doubles(value))).collect(),
+        Json::Object(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.clone(), as_doubles(value)))
+            .collect(),
         other => other.clone(),
     }
 }
@@ -171,16 +180,25 @@ mod tests {
     fn what_is_not_known_is_told_from_what_is_wrong() {
         let facts = json!({ "a": { "x": 1 } });
         assert!(matches!(holds("a.z > 1", &facts), Err(RuleError::Unknown { .. })));
-        assert!(matches!(holds("nobody.z > 1", &facts), Err(RuleError::Unknown { .. })));
+        assert!(matches!(
+            holds("nobody.z > 1", &facts),
+            Err(RuleError::Unknown { .. })
+        ));
         assert!(matches!(holds("a.x >", &facts), Err(RuleError::Syntax { .. })));
         assert!(matches!(holds("a.x", &facts), Err(RuleError::Evaluation { .. })));
-        assert!(matches!(holds("a.x > 'b'", &facts), Err(RuleError::Evaluation { .. })));
+        assert!(matches!(
+            holds("a.x > 'b'", &facts),
+            Err(RuleError::Evaluation { .. })
+        ));
     }
 
     #[test]
     fn the_values_a_rule_names_are_found() {
         let facts = json!({ "candidate": { "metrics": { "rmse": 70.5 } }, "champion": {} });
-        let found = named_values("candidate.metrics.rmse <= champion.metrics.rmse * 1.02 || 'champion.x' == ''", &facts);
+        let found = named_values(
+            "candidate.metrics.rmse <= champion.metrics.rmse * 1.02 || 'champion.x' == ''",
+            &facts,
+        );
         assert_eq!(
             json!(found),
             json!({ "candidate.metrics.rmse": 70.5, "champion.metrics.rmse": null })

@@ -30,7 +30,12 @@ pub enum Decision {
 pub const BUDGET_PERIOD: Span = Span(7 * 86_400_000);
 
 /// Decides from when the trigger fired before (oldest first, at least the last seven days).
-pub fn decide(spec: &TriggerSpec, alert: &Alert, fired: &[Millis], now: Millis) -> Result<Decision, RuleError> {
+pub fn decide(
+    spec: &TriggerSpec,
+    alert: &Alert,
+    fired: &[Millis],
+    now: Millis,
+) -> Result<Decision, RuleError> {
     let facts = facts(alert);
     if !rule::holds(&spec.when, &facts)? {
         return Ok(Decision::Ignore);
@@ -38,14 +43,21 @@ pub fn decide(spec: &TriggerSpec, alert: &Alert, fired: &[Millis], now: Millis) 
     if let Some(last) = fired.last()
         && now.since(*last) < spec.cooldown
     {
-        let reason = format!("held back: it fired {} ago and cools down for {}", now.since(*last), spec.cooldown);
+        let reason = format!(
+            "held back: it fired {} ago and cools down for {}",
+            now.since(*last),
+            spec.cooldown
+        );
         return Ok(Decision::HoldBack { reason });
     }
     let in_period = fired.iter().filter(|at| now.since(**at) < BUDGET_PERIOD).count();
     if let Some(budget) = spec.budget
         && budget.per_week as usize <= in_period
     {
-        let reason = format!("held back: it fired {in_period} times in seven days, its budget is {}", budget.per_week);
+        let reason = format!(
+            "held back: it fired {in_period} times in seven days, its budget is {}",
+            budget.per_week
+        );
         return Ok(Decision::HoldBack { reason });
     }
     let set = spec
@@ -54,8 +66,15 @@ pub fn decide(spec: &TriggerSpec, alert: &Alert, fired: &[Millis], now: Millis) 
         .iter()
         .map(|(key, expression)| Ok((key.clone(), rule::evaluate(expression, &facts)?)))
         .collect::<Result<Map<_, _>, RuleError>>()?;
-    let told: Vec<String> = set.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-    let with = if told.is_empty() { String::new() } else { format!(" with {}", told.join(", ")) };
+    let told: Vec<String> = set
+        .iter()
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
+    let with = if told.is_empty() {
+        String::new()
+    } else {
+        format!(" with {}", told.join(", "))
+    };
     Ok(Decision::Fire {
         set,
         reason: format!("runs {} on alert {}{with}", spec.then.run, alert.id),
@@ -128,11 +147,23 @@ mod tests {
             panic!("it does not fire");
         };
         assert_eq!(set["prepare.until"], "2012-03-22T00:00:00Z");
-        assert_eq!(decision(&alert(AlertKind::Drift, Cause::Season), &[], 0), Decision::Ignore);
-        assert_eq!(decision(&alert(AlertKind::Performance, Cause::BrokenInput), &[], 0), Decision::Ignore);
+        assert_eq!(
+            decision(&alert(AlertKind::Drift, Cause::Season), &[], 0),
+            Decision::Ignore
+        );
+        assert_eq!(
+            decision(&alert(AlertKind::Performance, Cause::BrokenInput), &[], 0),
+            Decision::Ignore
+        );
         let hour = 3_600_000;
-        assert!(matches!(decision(&alert_of, &[0], hour - 1), Decision::HoldBack { .. }));
+        assert!(matches!(
+            decision(&alert_of, &[0], hour - 1),
+            Decision::HoldBack { .. }
+        ));
         assert!(matches!(decision(&alert_of, &[0], hour), Decision::Fire { .. }));
-        assert!(matches!(decision(&alert_of, &[0, hour], 9 * hour), Decision::HoldBack { .. }));
+        assert!(matches!(
+            decision(&alert_of, &[0, hour], 9 * hour),
+            Decision::HoldBack { .. }
+        ));
     }
 }

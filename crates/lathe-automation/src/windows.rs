@@ -106,7 +106,9 @@ impl Watcher {
     async fn refresh(&mut self) -> Result<()> {
         for project in self.store.list_projects().await? {
             for (name, deployment) in &project.spec.deployment {
-                let (Some(spec), Some((model, _))) = (project.spec.monitor.get(name), deployment.model_alias()) else {
+                let (Some(spec), Some((model, _))) =
+                    (project.spec.monitor.get(name), deployment.model_alias())
+                else {
                     continue;
                 };
                 match self.watched.get_mut(name) {
@@ -135,11 +137,16 @@ impl Watched {
             labelled: BTreeMap::new(),
         };
         for window in store.list_windows(name, alerts::LOOK_BACK).await? {
-            watched.watermark = watched.watermark.max(if window.closed { window.end } else { window.start });
+            watched.watermark = watched
+                .watermark
+                .max(if window.closed { window.end } else { window.start });
             if window.closed {
                 continue;
             }
-            for row in store.labelled_samples(name, window.start, window.end, ROWS_MAX).await? {
+            for row in store
+                .labelled_samples(name, window.start, window.end, ROWS_MAX)
+                .await?
+            {
                 watched.add(store, &row.sample).await?;
             }
         }
@@ -171,7 +178,10 @@ impl Watched {
         if passed {
             return Ok(());
         }
-        let version = self.open.get(&start).map_or(sample.version, |window| window.version);
+        let version = self
+            .open
+            .get(&start)
+            .map_or(sample.version, |window| window.version);
         let Some(reference) = self.reference(store, version).await? else {
             return Ok(());
         };
@@ -194,8 +204,14 @@ impl Watched {
         for start in starts {
             let end = start.plus(length);
             let passed = end <= self.watermark;
-            let Some(open) = self.open.get(&start) else { continue };
-            let most = open.answered.iter().max_by_key(|(_, count)| **count).map_or(open.version, |(v, _)| *v);
+            let Some(open) = self.open.get(&start) else {
+                continue;
+            };
+            let most = open
+                .answered
+                .iter()
+                .max_by_key(|(_, count)| **count)
+                .map_or(open.version, |(v, _)| *v);
             let mut profile = open.profile.clone();
             let mut drift = None;
             if passed && let Some(reference) = self.reference(store, most).await? {
@@ -238,7 +254,9 @@ impl Watched {
         };
         let mut changed = false;
         let mut closed = store.list_windows(name, LABEL_WINDOWS + self.open.len()).await?;
-        closed.retain(|window| window.closed && self.watermark.since(window.end) < alerts::lateness(&self.spec));
+        closed.retain(|window| {
+            window.closed && self.watermark.since(window.end) < alerts::lateness(&self.spec)
+        });
         for mut window in closed.into_iter().rev() {
             let (rows, labelled) = store.count_labels(name, window.start, window.end).await?;
             let before = self.labelled.get(&window.start).copied().unwrap_or_default();
@@ -247,7 +265,9 @@ impl Watched {
             if !enough_new || (labelled as f64) < limits.coverage * rows as f64 {
                 continue;
             }
-            let samples = store.labelled_samples(name, window.start, window.end, ROWS_MAX).await?;
+            let samples = store
+                .labelled_samples(name, window.start, window.end, ROWS_MAX)
+                .await?;
             let of_version = || samples.iter().filter(|row| row.sample.version == window.version);
             let pairs: Vec<(f64, f64)> = of_version().filter_map(pair).collect();
             let found = performance(&limits, &pairs, of_version().count() as u64);
@@ -263,14 +283,25 @@ impl Watched {
     }
 
     async fn examine(&mut self, store: &Store, name: &str, now: Millis) -> Result<()> {
-        let newest = store.list_windows(name, LABEL_WINDOWS).await?.into_iter().find(|window| window.closed);
+        let newest = store
+            .list_windows(name, LABEL_WINDOWS)
+            .await?
+            .into_iter()
+            .find(|window| window.closed);
         let Some(newest) = newest else { return Ok(()) };
         let Some(reference) = self.reference(store, newest.version).await? else {
             return Ok(());
         };
         let facts = store.get_version_facts(&self.model, newest.version).await?;
-        let metric = self.spec.performance.as_ref().map(|limits| limits.metric.as_str());
-        let error_before = facts.as_ref().zip(metric).and_then(|(facts, metric)| facts["metrics"][metric].as_f64());
+        let metric = self
+            .spec
+            .performance
+            .as_ref()
+            .map(|limits| limits.metric.as_str());
+        let error_before = facts
+            .as_ref()
+            .zip(metric)
+            .and_then(|(facts, metric)| facts["metrics"][metric].as_f64());
         alerts::examine(store, name, &reference, &self.spec, error_before, now).await
     }
 }

@@ -161,7 +161,12 @@ impl Artifacts {
         };
         let mut entries = match tokio::fs::read_dir(&target).await {
             Ok(entries) => entries,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 return Ok(Vec::new());
             }
             Err(error) => return Err(failed(error)),
@@ -258,8 +263,19 @@ mod tests {
             Err(Error::Upload { .. })
         ));
         let entries = artifacts.list(&path("0/m")).await.unwrap();
-        assert_eq!(entries, [Entry { name: "x.txt".into(), size: Some(5) }]);
-        assert_eq!(std::fs::read_dir(folder.path().join("a/.uploads")).unwrap().count(), 0);
+        assert_eq!(
+            entries,
+            [Entry {
+                name: "x.txt".into(),
+                size: Some(5)
+            }]
+        );
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("a/.uploads"))
+                .unwrap()
+                .count(),
+            0
+        );
         assert_eq!(artifacts.list(&path("")).await.unwrap().len(), 1);
     }
 
@@ -287,8 +303,14 @@ mod tests {
     async fn what_is_not_there_is_said_to_be_missing() {
         let folder = tempfile::tempdir().unwrap();
         let artifacts = Artifacts::local(folder.path());
-        assert!(matches!(artifacts.open(&path("x")).await, Err(Error::NotFound { .. })));
-        assert!(matches!(artifacts.delete(&path("x")).await, Err(Error::NotFound { .. })));
+        assert!(matches!(
+            artifacts.open(&path("x")).await,
+            Err(Error::NotFound { .. })
+        ));
+        assert!(matches!(
+            artifacts.delete(&path("x")).await,
+            Err(Error::NotFound { .. })
+        ));
         artifacts.put(&path("x"), &b""[..]).await.unwrap();
         assert!(matches!(
             artifacts.put(&path("x/y"), &b""[..]).await,

@@ -32,7 +32,10 @@ impl ArtifactPath {
         }
         // A client that encodes twice means the same path, and must not get further with it.
         let lower = text.to_ascii_lowercase();
-        if ["%2e", "%2f", "%5c", "%00", "%25"].iter().any(|code| lower.contains(code)) {
+        if ["%2e", "%2f", "%5c", "%00", "%25"]
+            .iter()
+            .any(|code| lower.contains(code))
+        {
             return refuse("it must not be percent-encoded twice");
         }
         if text.chars().any(char::is_control) || text.contains('\\') {
@@ -84,11 +87,29 @@ mod tests {
     #[test]
     fn no_path_leaves_the_root() {
         for text in [
-            "..", "a/../b", "/etc/passwd", "a//b", "./a", "a/.", "a\\b", "%2e%2e/x", "a%252e", "a\0b", "C:/x", "a/..",
+            "..",
+            "a/../b",
+            "/etc/passwd",
+            "a//b",
+            "./a",
+            "a/.",
+            "a\\b",
+            "%2e%2e/x",
+            "a%252e",
+            "a\0b",
+            "C:/x",
+            "a/..",
         ] {
             assert!(ArtifactPath::parse(text).is_err(), "{text:?}");
         }
-        for text in ["", "a", "a/b c/ü.txt", "a..b/..c", "0/1a/artifacts/model/MLmodel", "100%"] {
+        for text in [
+            "",
+            "a",
+            "a/b c/ü.txt",
+            "a..b/..c",
+            "0/1a/artifacts/model/MLmodel",
+            "100%",
+        ] {
             assert_eq!(ArtifactPath::parse(text).unwrap().as_str(), text);
         }
         assert_eq!(ArtifactPath::parse("a/b/").unwrap().as_str(), "a/b");

@@ -75,7 +75,10 @@ impl Bins {
 
     /// The bin of a category; the last if it has none.
     pub(crate) fn of_category(categories: &[String], value: &str) -> usize {
-        categories.iter().position(|known| known == value).unwrap_or(categories.len())
+        categories
+            .iter()
+            .position(|known| known == value)
+            .unwrap_or(categories.len())
     }
 }
 
@@ -88,7 +91,10 @@ mod tests {
         let Bins::Numeric { edges } = Bins::numeric(&[0.0, 0.0, 1.0, 2.0]) else {
             panic!("numbers have numeric bins");
         };
-        let bins: Vec<usize> = [0.0, 0.5, 1.0, 2.0, 3.0].iter().map(|v| Bins::of_number(&edges, *v)).collect();
+        let bins: Vec<usize> = [0.0, 0.5, 1.0, 2.0, 3.0]
+            .iter()
+            .map(|v| Bins::of_number(&edges, *v))
+            .collect();
         assert_eq!(bins, [1, 2, 3, 5, 6]);
     }
 

@@ -4,8 +4,8 @@ use lathe_types::project::DriftSpec;
 use crate::Reference;
 use crate::bins::Bins;
 use crate::distance::{
-    contingency_p, jensen_shannon, jensen_shannon_noise, kolmogorov_smirnov, kolmogorov_smirnov_p, wasserstein,
-    wasserstein_noise,
+    contingency_p, jensen_shannon, jensen_shannon_noise, kolmogorov_smirnov, kolmogorov_smirnov_p,
+    wasserstein, wasserstein_noise,
 };
 use crate::profile::{ColumnProfile, Profile};
 use crate::reference::ReferenceColumn;
@@ -32,11 +32,23 @@ pub fn compare(reference: &Reference, against: Against, window: &Profile, spec: 
         .zip(&window.columns)
         .map(|(column, profile)| compare_column(column, against, profile, spec))
         .collect();
-    let tested = columns.iter().filter(|column| matches!(column.outcome, Outcome::Ok | Outcome::Drift)).count();
-    let drifted = columns.iter().filter(|column| column.outcome == Outcome::Drift).count();
+    let tested = columns
+        .iter()
+        .filter(|column| matches!(column.outcome, Outcome::Ok | Outcome::Drift))
+        .count();
+    let drifted = columns
+        .iter()
+        .filter(|column| column.outcome == Outcome::Drift)
+        .count();
     let share = drifted as f64 / tested.max(1) as f64;
     let outcome = match (tested, drifted) {
-        (0, _) if columns.iter().any(|column| column.outcome == Outcome::Insufficient) => Outcome::Insufficient,
+        (0, _)
+            if columns
+                .iter()
+                .any(|column| column.outcome == Outcome::Insufficient) =>
+        {
+            Outcome::Insufficient
+        }
         (0, _) => Outcome::Untestable,
         (_, 1..) if spec.share <= share => Outcome::Drift,
         _ => Outcome::Ok,
@@ -90,9 +102,15 @@ fn compare_column(
     if spec.ignore.contains(&column.name) {
         says(Outcome::Untestable, "ignored by `lathe.toml`".into());
     } else if reference.n < spec.min_rows {
-        says(Outcome::Insufficient, format!("{} reference rows, {} needed", reference.n, spec.min_rows));
+        says(
+            Outcome::Insufficient,
+            format!("{} reference rows, {} needed", reference.n, spec.min_rows),
+        );
     } else if window.rows() < spec.min_rows {
-        says(Outcome::Insufficient, format!("{} rows, {} needed", window.rows(), spec.min_rows));
+        says(
+            Outcome::Insufficient,
+            format!("{} rows, {} needed", window.rows(), spec.min_rows),
+        );
     } else if window.n == 0 {
         says(Outcome::Drift, "every value is missing".into());
     } else {
@@ -117,7 +135,12 @@ fn measure(kind: ColumnKind, reference: &ColumnProfile, window: &ColumnProfile, 
             verdict.p_value = Some(kolmogorov_smirnov_p(distance, reference.n, window.n));
         }
         ColumnKind::Categorical => {
-            let bins = reference.counts.iter().zip(&window.counts).filter(|(r, w)| 0 < **r + **w).count();
+            let bins = reference
+                .counts
+                .iter()
+                .zip(&window.counts)
+                .filter(|(r, w)| 0 < **r + **w)
+                .count();
             verdict.score = jensen_shannon(&reference.counts, &window.counts);
             verdict.noise_floor = jensen_shannon_noise(bins, reference.n, window.n);
             verdict.p_value = contingency_p(&reference.counts, &window.counts);
@@ -125,7 +148,11 @@ fn measure(kind: ColumnKind, reference: &ColumnProfile, window: &ColumnProfile, 
     }
     let large = verdict.threshold <= verdict.score;
     let significant = verdict.p_value.is_some_and(|p| p < verdict.alpha);
-    verdict.outcome = if large && significant { Outcome::Drift } else { Outcome::Ok };
+    verdict.outcome = if large && significant {
+        Outcome::Drift
+    } else {
+        Outcome::Ok
+    };
 }
 
 fn histogram(column: &ReferenceColumn, reference: &ColumnProfile, window: &ColumnProfile) -> Vec<BinShare> {
@@ -158,10 +185,18 @@ fn histogram(column: &ReferenceColumn, reference: &ColumnProfile, window: &Colum
             if !low.is_finite() {
                 return Vec::new();
             }
-            let width = if low == high { 1.0 } else { (high - low) / BARS_MAX as f64 };
+            let width = if low == high {
+                1.0
+            } else {
+                (high - low) / BARS_MAX as f64
+            };
             let mut bars: Vec<BinShare> = (0..if low == high { 1 } else { BARS_MAX })
                 .map(|bar| BinShare {
-                    label: format!("{} – {}", short(low + bar as f64 * width), short(low + (bar + 1) as f64 * width)),
+                    label: format!(
+                        "{} – {}",
+                        short(low + bar as f64 * width),
+                        short(low + (bar + 1) as f64 * width)
+                    ),
                     reference: 0.0,
                     window: 0.0,
                 })
@@ -171,10 +206,20 @@ fn histogram(column: &ReferenceColumn, reference: &ColumnProfile, window: &Colum
                 let position = (sum / count as f64 - low) / width;
                 (position as usize).min(last)
             };
-            for (count, sum) in reference.counts.iter().zip(&reference.sums).filter(|(count, _)| 0 < **count) {
+            for (count, sum) in reference
+                .counts
+                .iter()
+                .zip(&reference.sums)
+                .filter(|(count, _)| 0 < **count)
+            {
                 bars[place(*count, *sum)].reference += share(*count, reference);
             }
-            for (count, sum) in window.counts.iter().zip(&window.sums).filter(|(count, _)| 0 < **count) {
+            for (count, sum) in window
+                .counts
+                .iter()
+                .zip(&window.sums)
+                .filter(|(count, _)| 0 < **count)
+            {
                 bars[place(*count, *sum)].window += share(*count, window);
             }
             bars

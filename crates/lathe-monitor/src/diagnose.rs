@@ -53,10 +53,18 @@ pub fn diagnose(
     columns.sort_by(|a, b| b.score.total_cmp(&a.score));
 
     let mut evidence = Vec::new();
-    let broken: Vec<&str> = verdicts.iter().filter_map(|verdict| broken_input(verdict, &mut evidence)).collect();
+    let broken: Vec<&str> = verdicts
+        .iter()
+        .filter_map(|verdict| broken_input(verdict, &mut evidence))
+        .collect();
     let limits = spec.performance.as_ref();
-    let error_now = windows.iter().rev().find_map(|window| window.performance.as_ref());
-    let error_breached = limits.zip(error_now).is_some_and(|(limits, found)| breaches(limits, found));
+    let error_now = windows
+        .iter()
+        .rev()
+        .find_map(|window| window.performance.as_ref());
+    let error_breached = limits
+        .zip(error_now)
+        .is_some_and(|(limits, found)| breaches(limits, found));
     if let Some(found) = error_now {
         let before = error_before.map(|before| format!(" ({} when it was evaluated)", round(before)));
         evidence.push(format!(
@@ -68,10 +76,16 @@ pub fn diagnose(
         ));
         if let Some(bias) = found.metrics.get("bias").filter(|_| error_breached) {
             let way = if *bias < 0.0 { "too low" } else { "too high" };
-            evidence.push(format!("predictions are {way} by {} on average", round(bias.abs())));
+            evidence.push(format!(
+                "predictions are {way} by {} on average",
+                round(bias.abs())
+            ));
         }
     }
-    let unexplained: Vec<&ColumnMovement> = columns.iter().filter(|column| column.seasonal != Some(true)).collect();
+    let unexplained: Vec<&ColumnMovement> = columns
+        .iter()
+        .filter(|column| column.seasonal != Some(true))
+        .collect();
     for column in &columns {
         let explained = match column.seasonal {
             Some(true) => format!("much as in month {month} of the training rows"),
@@ -104,13 +118,30 @@ pub fn diagnose(
     };
     let error_moved = match (error_before, error_now) {
         (Some(before), Some(now)) => {
-            format!(" {} went from {} to {}.", now.metric, round(before), round(now.value))
+            format!(
+                " {} went from {} to {}.",
+                now.metric,
+                round(before),
+                round(now.value)
+            )
         }
         (None, Some(now)) => format!(" {} is {}.", now.metric, round(now.value)),
         _ => String::new(),
     };
-    let names = |columns: &[&str]| columns.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let moved = names(&columns.iter().take(3).map(|column| column.column.as_str()).collect::<Vec<_>>());
+    let names = |columns: &[&str]| {
+        columns
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let moved = names(
+        &columns
+            .iter()
+            .take(3)
+            .map(|column| column.column.as_str())
+            .collect::<Vec<_>>(),
+    );
     let summary = match cause {
         Cause::BrokenInput => format!(
             "An input looks broken since {}: {}.{error_moved} Mend the source before retraining.",
@@ -128,7 +159,13 @@ pub fn diagnose(
         Cause::ShiftedInputs => format!(
             "The inputs moved in a way that the training rows never did at this time of year, since {}: {}.{error_moved}",
             day(since),
-            names(&unexplained.iter().take(3).map(|column| column.column.as_str()).collect::<Vec<_>>())
+            names(
+                &unexplained
+                    .iter()
+                    .take(3)
+                    .map(|column| column.column.as_str())
+                    .collect::<Vec<_>>()
+            )
         ),
         Cause::Season => format!(
             "The inputs ({moved}) look as the training rows did at the same time of year: a season, not a change.{error_moved}"
@@ -162,9 +199,16 @@ fn broken_input<'a>(verdict: &'a ColumnVerdict, evidence: &mut Vec<String>) -> O
     let (then, now) = (&verdict.reference, &verdict.window);
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     let told = if MISSING_MORE < now.missing_share - then.missing_share {
-        format!("{} of its values are missing, {} in training", percent(now.missing_share), percent(then.missing_share))
+        format!(
+            "{} of its values are missing, {} in training",
+            percent(now.missing_share),
+            percent(then.missing_share)
+        )
     } else if UNSEEN_MANY < now.unseen_share {
-        format!("{} of its values were never seen in training", percent(now.unseen_share))
+        format!(
+            "{} of its values were never seen in training",
+            percent(now.unseen_share)
+        )
     } else if verdict.outcome == Outcome::Drift && now.std == Some(0.0) && then.std != Some(0.0) {
         format!("it is frozen at {}", now.mean.map(round).unwrap_or_default())
     } else {
@@ -193,7 +237,9 @@ fn drifted_since(windows: &[Window], column: &str) -> lathe_types::Millis {
 }
 
 fn drift_since(windows: &[Window]) -> lathe_types::Millis {
-    first_of_row(windows, |window| Some(window.drift.as_ref()?.outcome == Outcome::Drift))
+    first_of_row(windows, |window| {
+        Some(window.drift.as_ref()?.outcome == Outcome::Drift)
+    })
 }
 
 fn error_since(windows: &[Window], spec: &MonitorSpec) -> lathe_types::Millis {
@@ -203,8 +249,14 @@ fn error_since(windows: &[Window], spec: &MonitorSpec) -> lathe_types::Millis {
 }
 
 fn first_of_row(windows: &[Window], bad: impl Fn(&Window) -> Option<bool>) -> lathe_types::Millis {
-    let row = windows.iter().rev().take_while(|window| bad(window) != Some(false)).last();
-    row.or(windows.last()).map(|window| window.start).unwrap_or_default()
+    let row = windows
+        .iter()
+        .rev()
+        .take_while(|window| bad(window) != Some(false))
+        .last();
+    row.or(windows.last())
+        .map(|window| window.start)
+        .unwrap_or_default()
 }
 
 fn day(time: lathe_types::Millis) -> String {
@@ -213,6 +265,10 @@ fn day(time: lathe_types::Millis) -> String {
 
 /// Three significant digits for people.
 fn round(number: f64) -> String {
-    let digits = if number.abs() < 1e-9 { 0 } else { (2 - number.abs().log10().floor() as i32).clamp(0, 4) };
+    let digits = if number.abs() < 1e-9 {
+        0
+    } else {
+        (2 - number.abs().log10().floor() as i32).clamp(0, 4)
+    };
     format!("{number:.*}", digits as usize)
 }

@@ -8,8 +8,13 @@ use crate::profile::ColumnProfile;
 pub(crate) fn wasserstein(r: &ColumnProfile, w: &ColumnProfile) -> f64 {
     let points = |side: &ColumnProfile, sign: f64| -> Vec<(f64, f64)> {
         let n = side.n as f64;
-        let bins = side.counts.iter().zip(&side.sums).filter(|(count, _)| 0 < **count);
-        bins.map(|(count, sum)| (sum / *count as f64, sign * *count as f64 / n)).collect()
+        let bins = side
+            .counts
+            .iter()
+            .zip(&side.sums)
+            .filter(|(count, _)| 0 < **count);
+        bins.map(|(count, sum)| (sum / *count as f64, sign * *count as f64 / n))
+            .collect()
     };
     let mut points = [points(r, 1.0), points(w, -1.0)].concat();
     points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
@@ -138,6 +143,9 @@ mod tests {
         let d = kolmogorov_smirnov_p(0.15, 100, 100);
         let p = contingency_p(&[30, 70], &[45, 55]).unwrap();
         let distance = jensen_shannon(&[30, 70], &[45, 55]);
-        assert!(close(d, 0.193_042) && close(p, 0.028_460) && close(distance, 0.109_826), "{d} {p} {distance}");
+        assert!(
+            close(d, 0.193_042) && close(p, 0.028_460) && close(distance, 0.109_826),
+            "{d} {p} {distance}"
+        );
     }
 }

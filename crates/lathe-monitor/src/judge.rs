@@ -28,15 +28,24 @@ pub struct Judgement {
 /// starts afresh. Windows with too little to say neither keep a limit nor breach it.
 pub fn judge(windows: &[Window], spec: &MonitorSpec) -> Judgement {
     let newest = windows.last().map(|window| window.version);
-    let of_version: Vec<&Window> = windows.iter().rev().take_while(|window| Some(window.version) == newest).collect();
-    let drift = of_version.iter().filter_map(|window| match window.drift.as_ref()?.outcome {
-        Outcome::Drift => Some(true),
-        Outcome::Ok => Some(false),
-        Outcome::Insufficient | Outcome::Untestable => None,
-    });
+    let of_version: Vec<&Window> = windows
+        .iter()
+        .rev()
+        .take_while(|window| Some(window.version) == newest)
+        .collect();
+    let drift = of_version
+        .iter()
+        .filter_map(|window| match window.drift.as_ref()?.outcome {
+            Outcome::Drift => Some(true),
+            Outcome::Ok => Some(false),
+            Outcome::Insufficient | Outcome::Untestable => None,
+        });
     let performance = of_version.iter().filter_map(|window| {
         let limits = spec.performance.as_ref()?;
-        let found = window.performance.as_ref().filter(|found| limits.coverage <= found.coverage)?;
+        let found = window
+            .performance
+            .as_ref()
+            .filter(|found| limits.coverage <= found.coverage)?;
         Some(breaches(limits, found))
     });
     Judgement {
@@ -59,7 +68,11 @@ fn standing(mut breached: impl Iterator<Item = bool>, consecutive: u32) -> Stand
         Some(false) => Standing::Kept,
         Some(true) => {
             let row = 1 + breached.take_while(|breached| *breached).count();
-            if consecutive as usize <= row { Standing::Breached } else { Standing::Wavering }
+            if consecutive as usize <= row {
+                Standing::Breached
+            } else {
+                Standing::Wavering
+            }
         }
     }
 }

@@ -72,7 +72,11 @@ impl Profile {
     pub fn empty(reference: &Reference) -> Self {
         Self {
             rows: 0,
-            columns: reference.columns.iter().map(|column| ColumnProfile::empty(&column.bins)).collect(),
+            columns: reference
+                .columns
+                .iter()
+                .map(|column| ColumnProfile::empty(&column.bins))
+                .collect(),
         }
     }
 
@@ -180,8 +184,14 @@ impl ColumnProfile {
         self.n += other.n;
         self.missing += other.missing;
         self.unseen += other.unseen;
-        self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
-        self.sums.iter_mut().zip(&other.sums).for_each(|(mine, theirs)| *mine += theirs);
+        self.counts
+            .iter_mut()
+            .zip(&other.counts)
+            .for_each(|(mine, theirs)| *mine += theirs);
+        self.sums
+            .iter_mut()
+            .zip(&other.sums)
+            .for_each(|(mine, theirs)| *mine += theirs);
         let either = |a: Option<f64>, b: Option<f64>, pick: fn(f64, f64) -> f64| match (a, b) {
             (Some(a), Some(b)) => Some(pick(a, b)),
             (a, b) => a.or(b),
@@ -200,7 +210,13 @@ impl ColumnProfile {
     }
 
     pub(crate) fn summary(&self) -> ColumnSummary {
-        let share = |count: u64| if self.rows() == 0 { 0.0 } else { count as f64 / self.rows() as f64 };
+        let share = |count: u64| {
+            if self.rows() == 0 {
+                0.0
+            } else {
+                count as f64 / self.rows() as f64
+            }
+        };
         ColumnSummary {
             rows: self.rows(),
             missing_share: share(self.missing),

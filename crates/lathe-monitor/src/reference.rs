@@ -111,7 +111,9 @@ impl ReferenceColumn {
         for (row, cell) in raw.cells.iter().enumerate() {
             whole.add(&bins, cell, None);
             if let Some(month) = months.and_then(|months| months.get(row)) {
-                let profile = by_month.entry(*month).or_insert_with(|| ColumnProfile::empty(&bins));
+                let profile = by_month
+                    .entry(*month)
+                    .or_insert_with(|| ColumnProfile::empty(&bins));
                 profile.add(&bins, cell, None);
             }
         }

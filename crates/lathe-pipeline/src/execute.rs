@@ -1,5 +1,4 @@
-use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use lathe_data::{Repo, remove_path};
 use lathe_types::Millis;
@@ -24,8 +23,8 @@ pub struct ExecuteOptions {
     pub run_cache: bool,
     /// Added to the environment of the stages' processes.
     pub env: Vec<(String, String)>,
-    /// A folder put in front of their PATH.
-    pub path_prefix: Option<PathBuf>,
+    /// What the clock says; the epoch if nobody passes one in.
+    pub now: fn() -> Millis,
 }
 
 impl Default for ExecuteOptions {
@@ -35,7 +34,7 @@ impl Default for ExecuteOptions {
             force: false,
             run_cache: true,
             env: Vec::new(),
-            path_prefix: None,
+            now: Millis::default,
         }
     }
 }
@@ -102,7 +101,7 @@ pub fn execute(
     let mut execution = Execution {
         repo,
         lock: Lock::load(repo.root())?,
-        env: environment(&options),
+        env: options.env.clone(),
         options,
         interruption,
         show,
@@ -112,18 +111,6 @@ pub fn execute(
         report.stages.push(execution.stage(stage)?);
     }
     Ok(report)
-}
-
-fn environment(options: &ExecuteOptions) -> Vec<(String, String)> {
-    let mut env = options.env.clone();
-    if let Some(prefix) = &options.path_prefix {
-        let path = match std::env::var("PATH") {
-            Ok(path) => format!("{}:{path}", prefix.display()),
-            Err(_) => prefix.display().to_string(),
-        };
-        env.push(("PATH".to_owned(), path));
-    }
-    env
 }
 
 struct Execution<'a> {
@@ -137,7 +124,7 @@ struct Execution<'a> {
 
 impl Execution<'_> {
     fn stage(&mut self, stage: &Stage) -> Result<StageExecution> {
-        let started_at = now();
+        let started_at = (self.options.now)();
         let started = Instant::now();
         let locked = self.lock.find(&stage.name)?;
         let mut files = Snapshot::default();
@@ -156,7 +143,7 @@ impl Execution<'_> {
                 None => record::entry_of(stage, &files, false)?,
             };
             let reason = kept(stage.frozen).to_owned();
-            let span = (started_at, now());
+            let span = (started_at, (self.options.now)());
             return Ok(execution_of(stage, &entry, reason, StageOutcome::Unchanged, span));
         };
         (self.show)(StageEvent::Started {
@@ -169,7 +156,7 @@ impl Execution<'_> {
             .map_or(StageOutcome::Failed, |(outcome, _)| *outcome);
         self.finished(stage, outcome, started);
         let (outcome, entry) = done?;
-        let span = (started_at, now());
+        let span = (started_at, (self.options.now)());
         Ok(execution_of(stage, &entry, reason.to_string(), outcome, span))
     }
 
@@ -312,9 +299,4 @@ impl Execution<'_> {
         }
         Ok(entry)
     }
-}
-
-fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

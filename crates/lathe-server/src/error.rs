@@ -69,7 +69,10 @@ impl From<lathe_blob::Error> for ApiError {
     fn from(error: lathe_blob::Error) -> Self {
         match error.kind() {
             ErrorKind::Internal => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the artifact store failed");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the artifact store failed"
+                );
                 Self::new(ErrorKind::Internal, "the server failed; its log says why")
             }
             kind => Self::new(kind, error.to_string()),

@@ -47,7 +47,9 @@ fn name_of(host: &str) -> &str {
 fn allowed(host: &str, allowed: &[String]) -> bool {
     let name = name_of(host);
     let loopback = name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
     loopback
         || allowed
             .iter()
@@ -62,7 +64,9 @@ fn foreign_origin(request: &Request, host: &str) -> bool {
     let Some(origin) = text(request.headers(), header::ORIGIN) else {
         return false;
     };
-    origin.split_once("://").is_none_or(|(_, from)| !from.eq_ignore_ascii_case(host))
+    origin
+        .split_once("://")
+        .is_none_or(|(_, from)| !from.eq_ignore_ascii_case(host))
 }
 
 #[cfg(test)]
@@ -71,10 +75,22 @@ mod tests {
 
     #[test]
     fn only_loopback_and_named_hosts_are_answered() {
-        for host in ["localhost", "LOCALHOST:5000", "127.0.0.1:80", "127.1.2.3", "[::1]:5000"] {
+        for host in [
+            "localhost",
+            "LOCALHOST:5000",
+            "127.0.0.1:80",
+            "127.1.2.3",
+            "[::1]:5000",
+        ] {
             assert!(allowed(host, &[]), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "", "[fe80::1]"] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "",
+            "[fe80::1]",
+        ] {
             assert!(!allowed(host, &[]), "{host}");
         }
         let named = ["ml.example".to_owned()];

@@ -26,7 +26,9 @@ pub(crate) fn routes() -> Router<AppState> {
 
 async fn serve(request: Request) -> Response {
     let path = request.uri().path().trim_start_matches('/');
-    let api = ["api/", "ajax-api/", "v2/", "v1/"].iter().any(|face| path.starts_with(face));
+    let api = ["api/", "ajax-api/", "v2/", "v1/"]
+        .iter()
+        .any(|face| path.starts_with(face));
     if api || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return ApiError::new(
             ErrorKind::NotFound,
@@ -42,7 +44,14 @@ async fn serve(request: Request) -> Response {
                 false => "no-cache",
             };
             let kind = file.metadata.mimetype().to_owned();
-            ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, cache.to_owned())], file.data).into_response()
+            (
+                [
+                    (header::CONTENT_TYPE, kind),
+                    (header::CACHE_CONTROL, cache.to_owned()),
+                ],
+                file.data,
+            )
+                .into_response()
         }
         None if path.starts_with("assets/") => StatusCode::NOT_FOUND.into_response(),
         None => page(),

@@ -28,7 +28,12 @@ pub(crate) struct Tree {
 
 impl Tree {
     /// Checks that every walk ends in a leaf and every input exists.
-    pub(crate) fn new(nodes: Vec<Node>, values: Vec<f64>, width: usize, features: usize) -> Result<Self, String> {
+    pub(crate) fn new(
+        nodes: Vec<Node>,
+        values: Vec<f64>,
+        width: usize,
+        features: usize,
+    ) -> Result<Self, String> {
         if nodes.is_empty() || width == 0 || nodes.len().checked_mul(width) != Some(values.len()) {
             return Err("a tree's values do not fit its nodes".into());
         }
@@ -36,13 +41,17 @@ impl Tree {
             if node.feature == LEAF {
                 continue;
             }
-            let children_after =
-                [node.left, node.right].iter().all(|child| index < *child as usize && (*child as usize) < nodes.len());
+            let children_after = [node.left, node.right]
+                .iter()
+                .all(|child| index < *child as usize && (*child as usize) < nodes.len());
             if !children_after {
                 return Err(format!("node {index} of a tree has children out of order"));
             }
             if features <= node.feature as usize {
-                return Err(format!("node {index} of a tree reads input {} of {features}", node.feature));
+                return Err(format!(
+                    "node {index} of a tree reads input {} of {features}",
+                    node.feature
+                ));
             }
         }
         Ok(Self { nodes, values, width })
@@ -119,9 +128,10 @@ impl Forest {
     /// The number that a row gets: for a classifier, the index of its class.
     pub(crate) fn answer(&self, row: &[f32]) -> f64 {
         match &self.combine {
-            Combine::Boost { start, scale } => {
-                self.trees.iter().fold(*start, |sum, tree| sum + scale * tree.leaf(row)[0])
-            }
+            Combine::Boost { start, scale } => self
+                .trees
+                .iter()
+                .fold(*start, |sum, tree| sum + scale * tree.leaf(row)[0]),
             Combine::Mean => {
                 let sum = self.trees.iter().fold(0.0, |sum, tree| sum + tree.leaf(row)[0]);
                 sum / self.trees.len() as f64

@@ -65,15 +65,25 @@ impl MlModel {
     pub(crate) fn skops_file(&self) -> Result<&str, LoadError> {
         let unsupported = |what: String| Err(LoadError::Unsupported { what });
         let Some(sklearn) = &self.flavors.sklearn else {
-            let loader = self.flavors.python_function.as_ref().and_then(|f| f.loader_module.clone());
+            let loader = self
+                .flavors
+                .python_function
+                .as_ref()
+                .and_then(|f| f.loader_module.clone());
             return unsupported(format!(
                 "the model's flavor is `{}`; the native engine serves `sklearn`",
                 loader.unwrap_or_else(|| "unknown".into())
             ));
         };
-        let predict = self.flavors.python_function.as_ref().and_then(|f| f.predict_fn.as_deref());
+        let predict = self
+            .flavors
+            .python_function
+            .as_ref()
+            .and_then(|f| f.predict_fn.as_deref());
         if let Some(other) = predict.filter(|name| *name != "predict") {
-            return unsupported(format!("the model answers with `{other}`; the native engine answers with `predict`"));
+            return unsupported(format!(
+                "the model answers with `{other}`; the native engine answers with `predict`"
+            ));
         }
         let format = sklearn.serialization_format.as_deref().unwrap_or("pickle");
         if format != "skops" {
@@ -92,8 +102,14 @@ impl MlModel {
     /// What the model takes.
     pub(crate) fn signature(&self, folder: &Path) -> Result<Signature, LoadError> {
         let unsupported = |what: String| Err(LoadError::Unsupported { what });
-        let Some(inputs) = self.signature.as_ref().and_then(|signature| signature.inputs.as_ref()) else {
-            return unsupported("the model has no signature; save it with `signature=` or `input_example=`".into());
+        let Some(inputs) = self
+            .signature
+            .as_ref()
+            .and_then(|signature| signature.inputs.as_ref())
+        else {
+            return unsupported(
+                "the model has no signature; save it with `signature=` or `input_example=`".into(),
+            );
         };
         let damaged = |what: String| LoadError::Damaged {
             path: folder.join("MLmodel"),
@@ -108,7 +124,10 @@ impl MlModel {
             }
             let spec: ColumnSpec =
                 serde_json::from_value(column).map_err(|error| damaged(format!("the signature: {error}")))?;
-            if matches!(spec.kind, ColumnType::String | ColumnType::Binary | ColumnType::Datetime) {
+            if matches!(
+                spec.kind,
+                ColumnType::String | ColumnType::Binary | ColumnType::Datetime
+            ) {
                 return unsupported(format!(
                     "the column `{}` is a {}; the native engine takes numbers",
                     spec.name,
@@ -124,7 +143,11 @@ impl MlModel {
     }
 
     /// The rows that were saved with the model.
-    pub(crate) fn input_example(&self, folder: &Path, signature: &Signature) -> Result<Option<Table>, LoadError> {
+    pub(crate) fn input_example(
+        &self,
+        folder: &Path,
+        signature: &Signature,
+    ) -> Result<Option<Table>, LoadError> {
         let Some(info) = &self.saved_input_example_info else {
             return Ok(None);
         };
@@ -145,12 +168,15 @@ impl MlModel {
             path: path.clone(),
             what,
         };
-        let split: Split = serde_json::from_str(&without_bare_nan(&text)).map_err(|error| damaged(error.to_string()))?;
+        let split: Split =
+            serde_json::from_str(&without_bare_nan(&text)).map_err(|error| damaged(error.to_string()))?;
         let mut columns: Vec<(String, Vec<Value>)> =
             split.columns.into_iter().map(|name| (name, Vec::new())).collect();
         for row in split.data {
             if row.len() != columns.len() {
-                return Err(damaged("a row has not as many values as there are columns".into()));
+                return Err(damaged(
+                    "a row has not as many values as there are columns".into(),
+                ));
             }
             for ((_, column), value) in columns.iter_mut().zip(row) {
                 column.push(value);

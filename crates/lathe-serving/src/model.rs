@@ -37,15 +37,21 @@ impl Model {
                 input_names.len()
             )));
         }
-        if estimator.names.as_ref().is_some_and(|fitted| *fitted != input_names) {
-            return Err(damaged("the signature's columns are not those that the model was fitted on".into()));
+        if estimator
+            .names
+            .as_ref()
+            .is_some_and(|fitted| *fitted != input_names)
+        {
+            return Err(damaged(
+                "the signature's columns are not those that the model was fitted on".into(),
+            ));
         }
-        let size_bytes = std::fs::metadata(&file).map(|metadata| metadata.len()).map_err(|source| {
-            LoadError::Read {
+        let size_bytes = std::fs::metadata(&file)
+            .map(|metadata| metadata.len())
+            .map_err(|source| LoadError::Read {
                 path: file.clone(),
                 source,
-            }
-        })?;
+            })?;
         let input_example = mlmodel.input_example(folder, &signature)?;
         let model = Self {
             class: estimator.class,
@@ -56,9 +62,9 @@ impl Model {
             size_bytes,
         };
         if let Some(example) = &model.input_example {
-            model
-                .predict(example)
-                .map_err(|error| damaged(format!("the model cannot answer its own input example: {error}")))?;
+            model.predict(example).map_err(|error| {
+                damaged(format!("the model cannot answer its own input example: {error}"))
+            })?;
         }
         Ok(model)
     }
@@ -130,7 +136,12 @@ impl Model {
             } => Answers::Whole(answers.into_iter().map(|class| classes[class as usize]).collect()),
             Combine::Vote {
                 classes: Classes::Words(classes),
-            } => Answers::Words(answers.into_iter().map(|class| classes[class as usize].clone()).collect()),
+            } => Answers::Words(
+                answers
+                    .into_iter()
+                    .map(|class| classes[class as usize].clone())
+                    .collect(),
+            ),
             Combine::Boost { .. } | Combine::Mean => Answers::Numbers(answers),
         })
     }
@@ -182,11 +193,14 @@ pub fn max_abs_diff(ours: &[f64], theirs: &[f64]) -> Result<f64, PredictError> {
             theirs.len()
         )));
     }
-    let differences = ours.iter().zip(theirs).map(|(a, b)| match (a.is_nan(), b.is_nan()) {
-        (true, true) => 0.0,
-        (false, false) if a == b => 0.0,
-        (false, false) => (a - b).abs(),
-        _ => f64::INFINITY,
-    });
+    let differences = ours
+        .iter()
+        .zip(theirs)
+        .map(|(a, b)| match (a.is_nan(), b.is_nan()) {
+            (true, true) => 0.0,
+            (false, false) if a == b => 0.0,
+            (false, false) => (a - b).abs(),
+            _ => f64::INFINITY,
+        });
     Ok(differences.fold(0.0, f64::max))
 }

@@ -38,6 +38,9 @@ mod tests {
     #[test]
     fn only_bare_nan_is_replaced() {
         let json = r#"{"NaN":[NaN, 1, "a\"NaN\\", NaN,"\é"]}"#;
-        assert_eq!(without_bare_nan(json), r#"{"NaN":[null, 1, "a\"NaN\\", null,"\é"]}"#);
+        assert_eq!(
+            without_bare_nan(json),
+            r#"{"NaN":[null, 1, "a\"NaN\\", null,"\é"]}"#
+        );
     }
 }

@@ -63,7 +63,10 @@ impl<'a> Npy<'a> {
             .ok_or("the shape overflows")?;
         let expected = records.checked_mul(record_bytes).ok_or("the shape overflows")?;
         if data.len() != expected {
-            return Err(format!("{} bytes of values where the shape asks for {expected}", data.len()));
+            return Err(format!(
+                "{} bytes of values where the shape asks for {expected}",
+                data.len()
+            ));
         }
         Ok(Self {
             fields,
@@ -102,7 +105,9 @@ impl<'a> Npy<'a> {
 
     /// Whether the values are whole numbers.
     pub(crate) fn is_integer(&self) -> bool {
-        self.fields.get(PLAIN).is_some_and(|field| matches!(field.kind, b'i' | b'u' | b'b'))
+        self.fields
+            .get(PLAIN)
+            .is_some_and(|field| matches!(field.kind, b'i' | b'u' | b'b'))
     }
 
     fn field(&self, name: &str) -> Result<Field, String> {
@@ -164,7 +169,9 @@ fn fields_of(descr: &Literal) -> Result<(BTreeMap<String, Field>, usize), String
     for (name, kind) in items {
         let (order, kind) = kind.split_at_checked(1).ok_or("the dtype is empty")?;
         let (kind, bytes) = kind.split_at_checked(1).ok_or("the dtype breaks off")?;
-        let bytes: usize = bytes.parse().map_err(|_| format!("the dtype `{kind}{bytes}` is not known"))?;
+        let bytes: usize = bytes
+            .parse()
+            .map_err(|_| format!("the dtype `{kind}{bytes}` is not known"))?;
         let known = match kind.as_bytes() {
             b"f" => matches!(bytes, 4 | 8),
             b"i" | b"u" => matches!(bytes, 1 | 2 | 4 | 8),
@@ -220,7 +227,10 @@ impl Literal {
                 let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
                 let (digits, after) = rest.split_at(end);
                 *rest = after;
-                digits.parse().map(Self::Int).map_err(|_| "a number is too large".into())
+                digits
+                    .parse()
+                    .map(Self::Int)
+                    .map_err(|_| "a number is too large".into())
             }
             Some('(') => Self::items(rest, ')', depth).map(Self::List),
             Some('[') => Self::items(rest, ']', depth).map(Self::List),
@@ -240,7 +250,9 @@ impl Literal {
                 Ok(Self::Dict(entries))
             }
             Some(c) if c.is_ascii_alphabetic() => {
-                let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+                let end = rest
+                    .find(|c: char| !c.is_ascii_alphabetic())
+                    .unwrap_or(rest.len());
                 let (name, after) = rest.split_at(end);
                 *rest = after;
                 Ok(Self::Name(name.to_owned()))
@@ -297,7 +309,10 @@ mod tests {
             &record,
         );
         let npy = Npy::parse(&bytes).unwrap();
-        assert_eq!((npy.integers("left").unwrap(), npy.integers("flag").unwrap()), (vec![7], vec![1]));
+        assert_eq!(
+            (npy.integers("left").unwrap(), npy.integers("flag").unwrap()),
+            (vec![7], vec![1])
+        );
     }
 
     #[test]

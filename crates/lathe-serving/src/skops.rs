@@ -78,8 +78,8 @@ impl Archive {
             files.insert(name, content);
         }
         let schema = files.remove("schema.json").ok_or("it holds no schema.json")?;
-        let schema =
-            serde_json::from_slice(&schema).map_err(|error| format!("its schema.json is not JSON: {error}"))?;
+        let schema = serde_json::from_slice(&schema)
+            .map_err(|error| format!("its schema.json is not JSON: {error}"))?;
         Ok(Self { schema, files })
     }
 
@@ -95,7 +95,9 @@ impl Archive {
 fn index_by_id<'a>(node: &'a Value, by_id: &mut HashMap<i64, &'a Value>) {
     match node {
         Value::Object(entries) => {
-            let cached = entries.get("__loader__").is_some_and(|loader| loader == "CachedNode");
+            let cached = entries
+                .get("__loader__")
+                .is_some_and(|loader| loader == "CachedNode");
             if let Some(id) = entries.get("__id__").and_then(Value::as_i64).filter(|_| !cached) {
                 by_id.insert(id, node);
             }
@@ -120,7 +122,11 @@ impl<'a> Reader<'a> {
             "GradientBoostingRegressor" => {
                 let scale = self.float(attributes, "learning_rate")?;
                 let start = self.boosting_start(attributes)?;
-                (self.trees(attributes, features, 1)?, Combine::Boost { start, scale }, false)
+                (
+                    self.trees(attributes, features, 1)?,
+                    Combine::Boost { start, scale },
+                    false,
+                )
             }
             "RandomForestRegressor" | "ExtraTreesRegressor" => {
                 self.one_output(attributes)?;
@@ -175,13 +181,18 @@ impl<'a> Reader<'a> {
             ));
         }
         let constant = self.floats(self.attribute(self.attributes(init)?, "constant_")?)?;
-        constant.first().copied().ok_or_else(|| Fault::Damaged("`constant_` is empty".into()))
+        constant
+            .first()
+            .copied()
+            .ok_or_else(|| Fault::Damaged("`constant_` is empty".into()))
     }
 
     fn one_output(&self, attributes: &'a Value) -> Result<(), Fault> {
         match self.usize(attributes, "n_outputs_")? {
             1 => Ok(()),
-            n => Err(Fault::Unsupported(format!("the model has {n} outputs; the native engine answers with one"))),
+            n => Err(Fault::Unsupported(format!(
+                "the model has {n} outputs; the native engine answers with one"
+            ))),
         }
     }
 
@@ -191,7 +202,10 @@ impl<'a> Reader<'a> {
         if found.is_empty() {
             return Err(Fault::Damaged("the ensemble has no trees".into()));
         }
-        found.into_iter().map(|node| self.tree(node, features, width)).collect()
+        found
+            .into_iter()
+            .map(|node| self.tree(node, features, width))
+            .collect()
     }
 
     /// The trees of a list, or of an array of lists with one tree each.
@@ -205,7 +219,9 @@ impl<'a> Reader<'a> {
             match text(item, "__class__")? {
                 "list" => {
                     if item["content"].as_array().is_none_or(|inner| inner.len() != 1) {
-                        return Err(Fault::Unsupported("a boosting stage has more than one tree".into()));
+                        return Err(Fault::Unsupported(
+                            "a boosting stage has more than one tree".into(),
+                        ));
                     }
                     self.estimators(item, found)?;
                 }
@@ -230,7 +246,8 @@ impl<'a> Reader<'a> {
             true => nodes.integers("missing_go_to_left")?,
             false => vec![0; nodes.len()],
         };
-        let index = |number: i64| u32::try_from(number).map_err(|_| "a node's number is out of range".to_owned());
+        let index =
+            |number: i64| u32::try_from(number).map_err(|_| "a node's number is out of range".to_owned());
         let mut read = Vec::with_capacity(nodes.len());
         for i in 0..nodes.len() {
             // -1 is no child: scikit-learn's leaves have none.
@@ -264,7 +281,9 @@ impl<'a> Reader<'a> {
         }
         let npy = Npy::parse(self.file(node)?)?;
         if !npy.is_integer() {
-            return Err(Fault::Unsupported("the classes are neither whole numbers nor words".into()));
+            return Err(Fault::Unsupported(
+                "the classes are neither whole numbers nor words".into(),
+            ));
         }
         Ok(Classes::Whole(npy.integers("")?))
     }
@@ -303,7 +322,9 @@ impl<'a> Reader<'a> {
     }
 
     fn attribute(&self, attributes: &'a Value, name: &str) -> Result<&'a Value, Fault> {
-        let node = attributes.get(name).ok_or_else(|| Fault::Damaged(format!("`{name}` is not there: not fitted?")))?;
+        let node = attributes
+            .get(name)
+            .ok_or_else(|| Fault::Damaged(format!("`{name}` is not there: not fitted?")))?;
         self.resolve(node)
     }
 
@@ -324,7 +345,10 @@ impl<'a> Reader<'a> {
             return number.map_err(|_| Fault::Damaged(format!("`{name}` is not a number")));
         }
         let numbers = self.floats(node)?;
-        numbers.first().copied().ok_or_else(|| Fault::Damaged(format!("`{name}` is empty")))
+        numbers
+            .first()
+            .copied()
+            .ok_or_else(|| Fault::Damaged(format!("`{name}` is empty")))
     }
 
     fn usize(&self, attributes: &'a Value, name: &str) -> Result<usize, Fault> {

@@ -1,7 +1,7 @@
 use serde_json::{Map, Value};
 
-use crate::signature::{ColumnSpec, ColumnType, Signature};
 use crate::PredictError;
+use crate::signature::{ColumnSpec, ColumnType, Signature};
 
 /// Rows for a model: its columns in its order, as numbers; missing is NaN.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +34,10 @@ impl Table {
     }
 
     /// Reads named columns of equal length.
-    pub fn from_columns(columns: &[(String, Vec<Value>)], signature: &Signature) -> Result<Self, PredictError> {
+    pub fn from_columns(
+        columns: &[(String, Vec<Value>)],
+        signature: &Signature,
+    ) -> Result<Self, PredictError> {
         let rows = columns.first().map_or(0, |(_, values)| values.len());
         if let Some((column, values)) = columns.iter().find(|(_, values)| values.len() != rows) {
             return Err(PredictError::UnevenColumns {
@@ -232,20 +235,40 @@ mod tests {
     #[test]
     fn a_wrong_column_or_value_is_named() {
         let told = |record| read(record).unwrap_err().to_string();
-        assert_eq!(told(json!({ "a": 1 })), "the model needs the column `b`; it takes a, b, c");
-        assert_eq!(told(json!({ "a": "x", "b": 1 })), "column `a`, row 0: \"x\" is not a double");
-        assert_eq!(told(json!({ "a": 1, "b": null })), "column `b`, row 0: null is not a long");
-        assert_eq!(told(json!({ "a": [1], "b": 1 })), "column `a`, row 0: [1] is not a double");
+        assert_eq!(
+            told(json!({ "a": 1 })),
+            "the model needs the column `b`; it takes a, b, c"
+        );
+        assert_eq!(
+            told(json!({ "a": "x", "b": 1 })),
+            "column `a`, row 0: \"x\" is not a double"
+        );
+        assert_eq!(
+            told(json!({ "a": 1, "b": null })),
+            "column `b`, row 0: null is not a long"
+        );
+        assert_eq!(
+            told(json!({ "a": [1], "b": 1 })),
+            "column `a`, row 0: [1] is not a double"
+        );
     }
 
     #[test]
     fn rows_records_and_columns_make_the_same_table() {
-        let records = [json!({ "a": 1, "b": 2, "c": 3 }), json!({ "a": 4, "b": 5, "c": 6 })];
+        let records = [
+            json!({ "a": 1, "b": 2, "c": 3 }),
+            json!({ "a": 4, "b": 5, "c": 6 }),
+        ];
         let records: Vec<_> = records.iter().map(|r| r.as_object().unwrap().clone()).collect();
         let columns = [("c", [3, 6]), ("a", [1, 4]), ("b", [2, 5])];
-        let columns: Vec<_> =
-            columns.iter().map(|(name, v)| (name.to_string(), v.map(Value::from).to_vec())).collect();
-        let rows = vec![[1, 2, 3].map(Value::from).to_vec(), [4, 5, 6].map(Value::from).to_vec()];
+        let columns: Vec<_> = columns
+            .iter()
+            .map(|(name, v)| (name.to_string(), v.map(Value::from).to_vec()))
+            .collect();
+        let rows = vec![
+            [1, 2, 3].map(Value::from).to_vec(),
+            [4, 5, 6].map(Value::from).to_vec(),
+        ];
         let table = Table::from_records(&records, &signature()).unwrap();
         assert_eq!(table, Table::from_columns(&columns, &signature()).unwrap());
         assert_eq!(table, Table::from_rows(&rows, &signature()).unwrap());

@@ -18,7 +18,11 @@ impl Millis {
         if let Ok(millis) = text.parse() {
             return Some(Self(millis));
         }
-        let at = text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        let at = text
+            .parse::<jiff::civil::DateTime>()
+            .ok()?
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?;
         Some(Self(at.timestamp().as_millisecond()))
     }
 
@@ -129,7 +133,12 @@ mod tests {
 
     #[test]
     fn a_time_reads_with_and_without_an_offset() {
-        for text in ["2012-01-01T00:00:00Z", "2012-01-01 00:00:00", "2012-01-01T01:00:00+01:00", "1325376000000"] {
+        for text in [
+            "2012-01-01T00:00:00Z",
+            "2012-01-01 00:00:00",
+            "2012-01-01T01:00:00+01:00",
+            "1325376000000",
+        ] {
             assert_eq!(Millis::parse(text), Some(Millis(1_325_376_000_000)), "{text}");
         }
         assert_eq!(Millis::parse("yesterday"), None);
@@ -137,7 +146,13 @@ mod tests {
 
     #[test]
     fn months_are_those_of_the_calendar() {
-        for (millis, month) in [(0, 1), (1_330_473_600_000, 2), (1_330_560_000_000, 3), (-1, 12), (i64::MIN, 1)] {
+        for (millis, month) in [
+            (0, 1),
+            (1_330_473_600_000, 2),
+            (1_330_560_000_000, 3),
+            (-1, 12),
+            (i64::MIN, 1),
+        ] {
             assert_eq!(Millis(millis).month(), month, "{millis}");
         }
     }

@@ -36,31 +36,19 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What to do.
+/// What to do. The help of each command stands with its arguments.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make this folder a project: `lathe.toml`, and `.dvc/` if it is not there.
     Init(init::Args),
-    /// Execute what changed in the pipeline, record the run, register its model.
     Run(run::Args),
-    /// Say what `run` would execute, and why.
     Status(status::Args),
-    /// Keep records, answer predictions, watch them, act on alerts: everything in one process.
     Server(server::Args),
-    /// Answer predictions for one model, and nothing else.
     Serve(serve::Args),
-    /// Judge a model version by the rules of its gate.
     Gate(gate::Args),
-    /// Bring a model version to a deployment, step by step.
     Deploy(deploy::Args),
-    /// Stop the rollout under way, or go back to the version before.
     Rollback(rollback::Args),
-    /// Show how live data differs from the reference, or compare two CSV files.
     Drift(drift::Args),
-    /// Walk back from a prediction, a run or a model version to commit, data and environment.
     Lineage(lineage::Args),
-    /// Walk the whole loop on real data, start to end.
     Demo(demo::Args),
-    /// Check this machine: ports, disk, clock, database, Python.
     Doctor(doctor::Args),
 }

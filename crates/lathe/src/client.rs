@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::exit::hinted;
+use crate::exit::hint;
 use crate::settings::Place;
 use crate::wiring::Embedded;
 
@@ -163,7 +163,7 @@ impl Client {
 }
 
 fn unreachable_server(url: &str, error: ureq::Error) -> anyhow::Error {
-    anyhow!(error).context(hinted(
+    anyhow!(error).context(hint(
         format!("the server `{url}` cannot be reached"),
         "start it with `lathe server`, or name another one with `--server`, `LATHE_SERVER` or `[project] server`",
     ))

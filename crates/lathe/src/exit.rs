@@ -28,13 +28,17 @@ pub struct Hinted {
     pub hint: String,
 }
 
-/// An error that names its remedy.
-pub fn hinted(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+/// What is said around another error, with its remedy: `error.context(hint(…))`.
+pub fn hint(message: impl Into<String>, hint: impl Into<String>) -> Hinted {
     Hinted {
         message: message.into(),
         hint: hint.into(),
     }
-    .into()
+}
+
+/// An error that names its remedy.
+pub fn hinted(message: impl Into<String>, remedy: impl Into<String>) -> anyhow::Error {
+    hint(message, remedy).into()
 }
 
 /// Prints an error with its causes and its hint, and turns the result into the exit code.

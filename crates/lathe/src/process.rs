@@ -37,11 +37,39 @@ pub fn output_of(
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
+/// Asks a child process to end when this is dropped, so that it can end its own children. (Killing it outright would
+/// leave them running.)
+pub struct EndOnDrop(Option<rustix::process::Pid>);
+
+impl EndOnDrop {
+    /// Of the child with this id, which must not have been waited for.
+    pub fn new(id: u32) -> Self {
+        Self(i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw))
+    }
+
+    /// The child has ended: its id may be somebody else's by now.
+    pub fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            // It may have ended by itself; then there is nobody to ask.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+    }
+}
+
 /// Requests under way get this long to end; feeds that never end by themselves are cut then.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Answers until asked to stop, then takes no more requests and lets those under way end.
-pub async fn serve_until_stopped(listener: tokio::net::TcpListener, router: axum::Router) -> anyhow::Result<()> {
+pub async fn serve_until_stopped(
+    listener: tokio::net::TcpListener,
+    router: axum::Router,
+) -> anyhow::Result<()> {
     let (asked, stop) = tokio::sync::oneshot::channel::<()>();
     let serve = axum::serve(listener, router).with_graceful_shutdown(async {
         // The sender is only dropped with this whole function.

@@ -8,7 +8,7 @@ use lathe_types::executions::Environment;
 use lathe_types::project::{EnvironmentSpec, PythonManager};
 use sha2::{Digest, Sha256};
 
-use crate::exit::hinted;
+use crate::exit::{hint, hinted};
 use crate::{process, settings};
 
 /// An environment that stages run in.
@@ -21,6 +21,15 @@ pub struct Python {
 }
 
 impl Python {
+    /// The PATH of the stages: the environment's programs come first.
+    pub fn path(&self) -> Option<String> {
+        let bin = self.bin.as_ref()?;
+        Some(match std::env::var("PATH") {
+            Ok(path) => format!("{}:{path}", bin.display()),
+            Err(_) => bin.display().to_string(),
+        })
+    }
+
     /// The interpreter.
     pub fn interpreter(&self) -> PathBuf {
         match &self.bin {
@@ -48,15 +57,12 @@ pub fn prepare(
             interpreter,
             platform,
         };
-        return Ok(Python {
-            bin: None,
-            record,
-        });
+        return Ok(Python { bin: None, record });
     };
     let PythonManager::Uv = python.manager;
     let lock = root.join(&python.requirements);
     let text = std::fs::read(&lock).map_err(|error| {
-        anyhow::Error::new(error).context(hinted(
+        anyhow::Error::new(error).context(hint(
             format!(
                 "the lock file `{}` named in `[environment]` cannot be read",
                 lock.display()
@@ -154,18 +160,15 @@ fn find_uv(environments: &Path) -> anyhow::Result<PathBuf> {
     let tools = environments.join("uv-tool");
     let uv = tools.join("bin/uv");
     let guard = std::fs::File::create(environments.join("uv-tool.lock"))?;
-    guard.lock().context("failed to lock the folder of Python environments")?;
+    guard
+        .lock()
+        .context("failed to lock the folder of Python environments")?;
     if !uv.is_file() {
         let base = base_interpreter(environments)?;
         process::output_of(&base, &["-m", "venv", &tools.to_string_lossy()], environments)?;
         let pip = tools.join("bin/python");
         process::output_of(pip, &["-m", "pip", "install", "--quiet", "uv"], environments).map_err(
-            |error| {
-                error.context(hinted(
-                    "uv could not be installed",
-                    "install uv and put it on PATH",
-                ))
-            },
+            |error| error.context(hint("uv could not be installed", "install uv and put it on PATH")),
         )?;
     }
     Ok(uv)

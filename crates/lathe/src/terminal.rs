@@ -40,7 +40,7 @@ pub fn print_error(error: &anyhow::Error) {
         }
         shown = text;
     }
-    if let Some(hinted) = error.chain().find_map(|cause| cause.downcast_ref::<Hinted>()) {
+    if let Some(hinted) = error.downcast_ref::<Hinted>() {
         eprintln!("{} {}", paint("hint:", Style::Strong), hinted.hint);
     }
 }

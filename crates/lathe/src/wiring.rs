@@ -13,7 +13,7 @@ use lathe_types::samples::Sample;
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::exit::hinted;
+use crate::exit::hint;
 use crate::jobs::{self, Context as JobContext};
 
 /// Samples on their way from answers to windows; more than this and samples are dropped, and counted.
@@ -52,7 +52,7 @@ pub fn open_parts(database: &Path, artifacts: &Path, options: PartOptions) -> an
             .with_context(|| format!("failed to create `{}`", folder.display()))?;
     }
     let store = Store::open(&Location::Sqlite(database.to_owned())).map_err(|error| {
-        anyhow::Error::new(error).context(hinted(
+        anyhow::Error::new(error).context(hint(
             "the records cannot be opened",
             "`lathe doctor` says what is wrong",
         ))

@@ -43,7 +43,10 @@ async fn start() -> Loop {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&Location::Sqlite(folder.path().join("lathe.db"))).unwrap();
     let name = || ModelName::new("name", "m".into()).unwrap();
-    store.create_registered_model(name(), None, Vec::new(), now()).await.unwrap();
+    store
+        .create_registered_model(name(), None, Vec::new(), now())
+        .await
+        .unwrap();
     for _ in 0..2 {
         let version = NewModelVersion {
             name: name(),
@@ -70,15 +73,29 @@ async fn start() -> Loop {
             "cooldown": "1h",
         } },
     });
-    store.declare_project("p", "/nowhere".into(), serde_json::from_value(spec).unwrap(), now()).await.unwrap();
+    store
+        .declare_project(
+            "p",
+            "/nowhere".into(),
+            serde_json::from_value(spec).unwrap(),
+            now(),
+        )
+        .await
+        .unwrap();
     let column = RawColumn {
         name: "x".into(),
         kind: ColumnKind::Numeric,
         cells: (0..1_000).map(|i| Cell::Number(f64::from(i % 100))).collect(),
     };
     let reference = Reference::build(vec![column], None).unwrap();
-    store.put_reference("m", 1, serde_json::to_value(&reference).unwrap()).await.unwrap();
-    store.put_version_facts("m", 1, json!({ "metrics": { "rmse": 5.0 } })).await.unwrap();
+    store
+        .put_reference("m", 1, serde_json::to_value(&reference).unwrap())
+        .await
+        .unwrap();
+    store
+        .put_version_facts("m", 1, json!({ "metrics": { "rmse": 5.0 } }))
+        .await
+        .unwrap();
     store.set_stable("m", 1, now()).await.unwrap();
     let (samples, tasks) = watch(&store);
     Loop {
@@ -168,7 +185,10 @@ async fn windows_close_by_event_time_and_hold_every_row() {
     let windows = on.closed(2).await;
     assert_eq!(windows.len(), 2, "the third hour may still go on");
     for (hour, window) in windows.iter().enumerate() {
-        assert_eq!((window.start, window.rows), (Millis(hour as i64 * HOUR), ROWS as u64));
+        assert_eq!(
+            (window.start, window.rows),
+            (Millis(hour as i64 * HOUR), ROWS as u64)
+        );
         assert_eq!(json!(window.drift.as_ref().unwrap().outcome), "ok");
     }
 }
@@ -197,10 +217,16 @@ async fn drift_opens_an_alert_after_two_windows_and_resolves_by_itself() {
     on.hour(1, 40.0, None).await;
     on.hour(2, 40.0, None).await;
     on.closed(2).await;
-    assert!(on.store.list_alerts(None, 10).await.unwrap().is_empty(), "one window is not enough");
+    assert!(
+        on.store.list_alerts(None, 10).await.unwrap().is_empty(),
+        "one window is not enough"
+    );
     on.hour(3, 0.0, None).await;
     let alert = on.alert(AlertKind::Drift).await;
-    assert_eq!((alert.at, alert.diagnosis.since), (Millis(3 * HOUR), Millis(HOUR)));
+    assert_eq!(
+        (alert.at, alert.diagnosis.since),
+        (Millis(3 * HOUR), Millis(HOUR))
+    );
     assert_eq!(alert.diagnosis.columns[0].column, "x");
     on.hour(4, 0.0, None).await;
     on.until("the end of the alert", async |store| {
@@ -208,7 +234,10 @@ async fn drift_opens_an_alert_after_two_windows_and_resolves_by_itself() {
         (alerts[0].state == AlertState::Resolved).then_some(())
     })
     .await;
-    assert!(on.store.list_jobs(10).await.unwrap().is_empty(), "the trigger is about errors only");
+    assert!(
+        on.store.list_jobs(10).await.unwrap().is_empty(),
+        "the trigger is about errors only"
+    );
 }
 
 #[tokio::test]
@@ -227,11 +256,19 @@ async fn late_labels_open_an_alert_that_fires_its_trigger_once() {
         .collect();
     on.store.insert_labels(late, now()).await.unwrap();
     let alert = on.alert(AlertKind::Performance).await;
-    assert_eq!((alert.diagnosis.error_before, alert.diagnosis.error_now), (Some(5.0), Some(20.0)));
+    assert_eq!(
+        (alert.diagnosis.error_before, alert.diagnosis.error_now),
+        (Some(5.0), Some(20.0))
+    );
     let job = on
-        .until("the job", async |store| store.list_jobs(10).await.unwrap().into_iter().next())
+        .until("the job", async |store| {
+            store.list_jobs(10).await.unwrap().into_iter().next()
+        })
         .await;
-    assert_eq!((job.kind.as_str(), job.cause), ("retrain", format!("alert/{}", alert.id)));
+    assert_eq!(
+        (job.kind.as_str(), job.cause),
+        ("retrain", format!("alert/{}", alert.id))
+    );
     assert_eq!(job.payload["set"]["until"], json!(alert.at.to_string()));
     on.hour(5, 0.0, Some(30.0)).await;
     on.hour(6, 0.0, Some(30.0)).await;
@@ -263,7 +300,11 @@ async fn a_good_version_goes_through_every_step_and_moves_the_alias() {
         .until("the end of the rollout", async |store| {
             let running = store.get_deployment("m").await.unwrap().rollout;
             if let Some(running) = running {
-                let role = if running.step == 0 { Role::Shadow } else { Role::Canary };
+                let role = if running.step == 0 {
+                    Role::Shadow
+                } else {
+                    Role::Canary
+                };
                 let counts = [
                     stats(rollout.id, running.step, 2, role, 1, 0),
                     stats(rollout.id, running.step, 1, Role::Stable, 1, 0),
@@ -336,7 +377,11 @@ async fn a_job_is_retried_and_its_follow_up_is_queued_once() {
     let first = on.store.enqueue_job(new.clone(), now()).await.unwrap();
     let again = on.store.enqueue_job(new, now()).await.unwrap();
     assert!(again.already && again.job.id == first.job.id);
-    let worker = tokio::spawn(jobs::work(on.store.clone(), BTreeMap::from([("flaky", flaky)]), now));
+    let worker = tokio::spawn(jobs::work(
+        on.store.clone(),
+        BTreeMap::from([("flaky", flaky)]),
+        now,
+    ));
     let job = on
         .until("the end of the job", async |store| {
             let job = store.get_job(first.job.id).await.unwrap();
@@ -347,6 +392,19 @@ async fn a_job_is_retried_and_its_follow_up_is_queued_once() {
     assert_eq!((job.attempts, job.result), (2, Some(json!("done"))));
     let queued = on.store.list_jobs(10).await.unwrap();
     assert_eq!(queued.iter().filter(|job| job.kind == "other").count(), 1);
-    assert!(on.store.claim_job(&["other"], "w", Span(1_000), now()).await.unwrap().is_some());
-    assert!(on.store.claim_job(&["other"], "v", Span(1_000), now()).await.unwrap().is_none(), "it is leased");
+    assert!(
+        on.store
+            .claim_job(&["other"], "w", Span(1_000), now())
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        on.store
+            .claim_job(&["other"], "v", Span(1_000), now())
+            .await
+            .unwrap()
+            .is_none(),
+        "it is leased"
+    );
 }

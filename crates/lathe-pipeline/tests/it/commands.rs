@@ -59,8 +59,13 @@ fn the_environment_and_the_path_are_given_to_commands() {
     let lines = printed(
         &repo,
         ExecuteOptions {
-            env: vec![("ADDED".into(), "yes".into())],
-            path_prefix: Some(repo.path("bin")),
+            env: vec![
+                ("ADDED".into(), "yes".into()),
+                (
+                    "PATH".into(),
+                    format!("{}:/usr/bin:/bin", repo.path("bin").display()),
+                ),
+            ],
             ..ExecuteOptions::default()
         },
     );

@@ -86,7 +86,15 @@ pub(super) async fn answer(
         version: target.version,
         answers,
     };
-    record(deployments, live, target, &table, &answered, at, started.elapsed());
+    record(
+        deployments,
+        live,
+        target,
+        &table,
+        &answered,
+        at,
+        started.elapsed(),
+    );
     Ok(answered)
 }
 
@@ -113,7 +121,10 @@ async fn predict(target: &LiveTarget, table: &Arc<Table>, draw: f64) -> Result<A
             return Err(Refusal::Failed("a fault was injected on purpose".into()));
         }
     }
-    let model = target.model.as_ref().map_err(|reason| Refusal::Failed(reason.clone()))?;
+    let model = target
+        .model
+        .as_ref()
+        .map_err(|reason| Refusal::Failed(reason.clone()))?;
     let answers = if table.rows() <= ROWS_INLINE_MAX {
         model.predict(table)
     } else {
@@ -163,7 +174,10 @@ fn record(
         };
         if samples.try_send(sample).is_err() {
             // Answers come first: a watcher that cannot keep up loses rows, and says so.
-            tracing::warn!(deployment = live.name, "the watcher is behind; a sample was dropped");
+            tracing::warn!(
+                deployment = live.name,
+                "the watcher is behind; a sample was dropped"
+            );
         }
     }
 }

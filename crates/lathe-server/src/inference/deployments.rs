@@ -58,7 +58,12 @@ pub(super) struct Counters {
 
 impl Deployments {
     /// Deployments that follow the records; they appear with [`Deployments::follow`].
-    pub fn new(store: Store, artifacts: Artifacts, samples: mpsc::Sender<Sample>, now: fn() -> Millis) -> Self {
+    pub fn new(
+        store: Store,
+        artifacts: Artifacts,
+        samples: mpsc::Sender<Sample>,
+        now: fn() -> Millis,
+    ) -> Self {
         Self::with(Some((store, artifacts)), Some(samples), now)
     }
 
@@ -99,7 +104,11 @@ impl Deployments {
     }
 
     pub(super) fn put(&self, live: Live) {
-        let mut all = self.inner.live.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self
+            .inner
+            .live
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         all.insert(live.name.clone(), Arc::new(live));
     }
 
@@ -113,7 +122,10 @@ impl Deployments {
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Live>>> {
         // Values are swapped whole, so a panic elsewhere leaves nothing half done.
-        self.inner.live.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner
+            .live
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -121,7 +133,11 @@ impl Live {
     /// The target that answers a request whose random number is `draw`, 0 to 1.
     pub(super) fn pick(&self, draw: f64) -> Option<&LiveTarget> {
         let mut passed = 0.0;
-        let answering = || self.targets.iter().filter(|target| target.role != Role::Shadow && 0.0 < target.weight);
+        let answering = || {
+            self.targets
+                .iter()
+                .filter(|target| target.role != Role::Shadow && 0.0 < target.weight)
+        };
         for target in answering() {
             passed += target.weight;
             if draw < passed {
@@ -149,7 +165,10 @@ impl Live {
 
 impl LiveTarget {
     pub(super) fn count(&self, failed: bool, micros: u64) {
-        let mut counters = self.counters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut counters = self
+            .counters
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         counters.requests += 1;
         counters.errors += u64::from(failed);
         counters.latency.record(micros);
@@ -157,7 +176,12 @@ impl LiveTarget {
 
     /// What was counted since the last time, for the records.
     pub(super) fn take_stats(&self, live: &Live) -> Option<TargetStats> {
-        let counters = std::mem::take(&mut *self.counters.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let counters = std::mem::take(
+            &mut *self
+                .counters
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
         (0 < counters.requests).then(|| TargetStats {
             deployment: live.name.clone(),
             rollout: live.rollout,

@@ -18,21 +18,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 impl Deployments {
     /// Follows the records until it is dropped.
     pub async fn follow(self) {
-        let Some((store, artifacts)) = self.inner.records.clone() else {
+        let Some((store, _)) = self.inner.records.clone() else {
             return;
         };
         // Splits that were swapped out may still be answering: their last counts come a round later.
         let mut retired: Vec<Arc<Live>> = Vec::new();
         loop {
             let before = self.all();
-            match store.list_deployments().await {
-                Ok(deployments) => {
-                    for deployment in deployments {
-                        self.swap(&store, &artifacts, deployment).await;
-                    }
-                }
-                Err(error) => tracing::error!(%error, "the deployments cannot be read; the last known go on"),
-            }
+            self.refresh().await;
             let now_live = self.all();
             let stats = retired
                 .iter()
@@ -45,14 +38,36 @@ impl Deployments {
                 tracing::error!(%error, "counts of answers were lost");
             }
             retired.retain(|live| 1 < Arc::strong_count(live));
-            retired.extend(before.into_iter().filter(|old| !now_live.iter().any(|live| Arc::ptr_eq(live, old))));
+            retired.extend(
+                before
+                    .into_iter()
+                    .filter(|old| !now_live.iter().any(|live| Arc::ptr_eq(live, old))),
+            );
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Takes over what the records say now; returns once every model is loaded.
+    pub async fn refresh(&self) {
+        let Some((store, artifacts)) = &self.inner.records else {
+            return;
+        };
+        match store.list_deployments().await {
+            Ok(deployments) => {
+                for deployment in deployments {
+                    self.swap(store, artifacts, deployment).await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "the deployments cannot be read; the last known go on"),
         }
     }
 
     async fn swap(&self, store: &Store, artifacts: &Artifacts, deployment: Deployment) {
         let old = self.get(&deployment.name);
-        if old.as_ref().is_some_and(|old| old.revision == deployment.revision) {
+        if old
+            .as_ref()
+            .is_some_and(|old| old.revision == deployment.revision)
+        {
             return;
         }
         let Some((model, _)) = deployment.spec.model_alias() else {
@@ -70,7 +85,12 @@ impl Deployments {
                 None => load(store, artifacts, model, target.version).await,
             };
             if let Err(reason) = &loaded {
-                tracing::error!(deployment = deployment.name, version = target.version, reason, "a model cannot be loaded");
+                tracing::error!(
+                    deployment = deployment.name,
+                    version = target.version,
+                    reason,
+                    "a model cannot be loaded"
+                );
             }
             targets.push(LiveTarget {
                 version: target.version,

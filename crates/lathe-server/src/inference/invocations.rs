@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::extract::FromRef;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use axum::extract::FromRef;
 use bytes::Bytes;
 use lathe_serving::{PredictError, Signature, Table, without_bare_nan};
 use serde::Deserialize;
@@ -46,7 +46,11 @@ impl Told {
 
 impl IntoResponse for Told {
     fn into_response(self) -> Response {
-        (self.status, Json(json!({ "error_code": self.code, "message": self.message }))).into_response()
+        (
+            self.status,
+            Json(json!({ "error_code": self.code, "message": self.message })),
+        )
+            .into_response()
     }
 }
 
@@ -89,7 +93,10 @@ async fn invoke_only(
 ) -> Result<Response, Told> {
     let all = deployments.all();
     let [live] = all.as_slice() else {
-        let names: Vec<String> = all.iter().map(|live| format!("/deployments/{}/invocations", live.name)).collect();
+        let names: Vec<String> = all
+            .iter()
+            .map(|live| format!("/deployments/{}/invocations", live.name))
+            .collect();
         return Err(Told {
             status: StatusCode::NOT_FOUND,
             code: "RESOURCE_DOES_NOT_EXIST",
@@ -128,17 +135,28 @@ async fn reply(
     let table = read(headers, body, &signature)?;
     let rows = table.rows();
     let answered = answer(deployments, live, None, table, at).await?;
-    let ids: Vec<String> = (0..rows).map(|row| answered.id.row(row, rows).to_string()).collect();
+    let ids: Vec<String> = (0..rows)
+        .map(|row| answered.id.row(row, rows).to_string())
+        .collect();
     let told = [
         (PREDICTION_ID, answered.id.to_string()),
         ("lathe-model-version", answered.version.to_string()),
     ];
-    Ok((told, Json(json!({ "predictions": answered.answers.values(), "prediction_ids": ids }))).into_response())
+    Ok((
+        told,
+        Json(json!({ "predictions": answered.answers.values(), "prediction_ids": ids })),
+    )
+        .into_response())
 }
 
 fn read(headers: &HeaderMap, body: &[u8], signature: &Signature) -> Result<Table, Told> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let (kind, parameters) = content_type.unwrap_or_default().split_once(';').unwrap_or((content_type.unwrap_or_default(), ""));
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let (kind, parameters) = content_type
+        .unwrap_or_default()
+        .split_once(';')
+        .unwrap_or((content_type.unwrap_or_default(), ""));
     let parameters = parameters.trim().to_ascii_lowercase();
     let unsupported = || Told {
         status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -169,7 +187,10 @@ fn read_json(text: &str, signature: &Signature) -> Result<Table, Told> {
     const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
     let mut given = body.into_iter().filter(|(key, _)| FORMS.contains(&key.as_str()));
     let (Some((form, value)), None) = (given.next(), given.next()) else {
-        return Err(Told::bad_request(format!("the body must hold exactly one of {}", FORMS.join(", "))));
+        return Err(Told::bad_request(format!(
+            "the body must hold exactly one of {}",
+            FORMS.join(", ")
+        )));
     };
     let wrong = |error: serde_json::Error| Told::bad_request(format!("`{form}` cannot be read: {error}"));
     Ok(match form.as_str() {
@@ -213,7 +234,8 @@ fn tensors(value: Value, form: &str, signature: &Signature) -> Result<Table, Tol
         }
         Value::Array(rows) => {
             let rows: Result<Vec<Vec<Value>>, _> = rows.into_iter().map(serde_json::from_value).collect();
-            let rows = rows.map_err(|_| Told::bad_request(format!("`{form}` must hold rows: lists or objects")))?;
+            let rows =
+                rows.map_err(|_| Told::bad_request(format!("`{form}` must hold rows: lists or objects")))?;
             Ok(Table::from_rows(&rows, signature)?)
         }
         _ => Err(Told::bad_request(format!("`{form}` must be a list or an object"))),
@@ -248,7 +270,12 @@ fn columns(names: Vec<String>, rows: Vec<Vec<Value>>) -> Result<Vec<(String, Vec
 fn read_csv(text: &str, signature: &Signature) -> Result<Table, Told> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let wrong = |error: csv::Error| Told::bad_request(format!("the body is not CSV: {error}"));
-    let names = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
+    let names = reader
+        .headers()
+        .map_err(wrong)?
+        .iter()
+        .map(str::to_owned)
+        .collect();
     let mut rows = Vec::new();
     for record in reader.records() {
         let field = |text: &str| match text.trim() {

@@ -67,8 +67,15 @@ impl From<Refusal> for Told {
 fn find(deployments: &Deployments, name: &str) -> Result<Arc<Live>, Told> {
     deployments.get(name).ok_or_else(|| {
         let known: Vec<String> = deployments.all().iter().map(|live| live.name.clone()).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Told(StatusCode::NOT_FOUND, format!("no model is called `{name}`; there is: {known}"))
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        Told(
+            StatusCode::NOT_FOUND,
+            format!("no model is called `{name}`; there is: {known}"),
+        )
     })
 }
 
@@ -80,8 +87,15 @@ async fn server() -> Json<Value> {
 
 /// Ready when every deployment that has a version can answer.
 async fn ready(State(deployments): State<Deployments>) -> Response {
-    let ready = deployments.all().iter().all(|live| live.targets.is_empty() || live.face().is_some());
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let ready = deployments
+        .all()
+        .iter()
+        .all(|live| live.targets.is_empty() || live.face().is_some());
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(json!({ "ready": ready }))).into_response()
 }
 
@@ -90,7 +104,10 @@ async fn models(State(deployments): State<Deployments>) -> Json<Value> {
     Json(json!({ "models": names }))
 }
 
-async fn model(State(deployments): State<Deployments>, Path(name): Path<String>) -> Result<Json<Value>, Told> {
+async fn model(
+    State(deployments): State<Deployments>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Told> {
     metadata(&*find(&deployments, &name)?)
 }
 
@@ -104,7 +121,12 @@ async fn version(
 }
 
 fn metadata(live: &Live) -> Result<Json<Value>, Told> {
-    let not_ready = || Told(StatusCode::SERVICE_UNAVAILABLE, format!("no version of `{}` answers yet", live.name));
+    let not_ready = || {
+        Told(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("no version of `{}` answers yet", live.name),
+        )
+    };
     let face = live.face().ok_or_else(not_ready)?;
     let inputs: Vec<Value> = face
         .signature()
@@ -122,7 +144,10 @@ fn metadata(live: &Live) -> Result<Json<Value>, Told> {
     })))
 }
 
-async fn model_ready(State(deployments): State<Deployments>, Path(name): Path<String>) -> Result<Response, Told> {
+async fn model_ready(
+    State(deployments): State<Deployments>,
+    Path(name): Path<String>,
+) -> Result<Response, Told> {
     let live = find(&deployments, &name)?;
     Ok(readiness(&name, live.face().is_some()))
 }
@@ -133,21 +158,40 @@ async fn version_ready(
 ) -> Result<Response, Told> {
     let live = find(&deployments, &name)?;
     let version = known_version(&live, &version)?;
-    Ok(readiness(&name, live.of_version(version).is_some_and(|target| target.model.is_ok())))
+    Ok(readiness(
+        &name,
+        live.of_version(version)
+            .is_some_and(|target| target.model.is_ok()),
+    ))
 }
 
 fn readiness(name: &str, ready: bool) -> Response {
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(json!({ "name": name, "ready": ready }))).into_response()
 }
 
 fn known_version(live: &Live, text: &str) -> Result<u32, Told> {
-    let version = text.parse().ok().filter(|version| live.of_version(*version).is_some());
+    let version = text
+        .parse()
+        .ok()
+        .filter(|version| live.of_version(*version).is_some());
     version.ok_or_else(|| {
-        let known: Vec<String> = live.targets.iter().map(|target| target.version.to_string()).collect();
+        let known: Vec<String> = live
+            .targets
+            .iter()
+            .map(|target| target.version.to_string())
+            .collect();
         Told(
             StatusCode::NOT_FOUND,
-            format!("version {text} of `{}` does not answer; these do: {}", live.name, known.join(", ")),
+            format!(
+                "version {text} of `{}` does not answer; these do: {}",
+                live.name,
+                known.join(", ")
+            ),
         )
     })
 }
@@ -174,8 +218,14 @@ impl Request {
     /// Whether the answer is wanted as raw bytes.
     fn wants_raw(&self) -> bool {
         let flag = |parameters: &Map<String, Value>, key: &str| parameters.get(key).and_then(Value::as_bool);
-        let of_output = self.outputs.iter().flatten().find_map(|output| flag(&output.parameters, "binary_data"));
-        of_output.or(flag(&self.parameters, "binary_data_output")).unwrap_or(false)
+        let of_output = self
+            .outputs
+            .iter()
+            .flatten()
+            .find_map(|output| flag(&output.parameters, "binary_data"));
+        of_output
+            .or(flag(&self.parameters, "binary_data_output"))
+            .unwrap_or(false)
     }
 }
 
@@ -210,8 +260,16 @@ async fn reply(
     let signature = live.face().ok_or_else(not_ready)?.signature().clone();
     let at = event_time(headers).map_err(Told::bad)?;
     let (request, mut raw) = parse(headers, body)?;
-    if let Some(unknown) = request.outputs.iter().flatten().find(|output| output.name != OUTPUT) {
-        return Err(Told::bad(format!("the model has no output `{}`; it has `{OUTPUT}`", unknown.name)));
+    if let Some(unknown) = request
+        .outputs
+        .iter()
+        .flatten()
+        .find(|output| output.name != OUTPUT)
+    {
+        return Err(Told::bad(format!(
+            "the model has no output `{}`; it has `{OUTPUT}`",
+            unknown.name
+        )));
     }
     let mut values = Vec::new();
     for input in &request.inputs {
@@ -221,7 +279,12 @@ async fn reply(
                 raw = rest;
                 Some(bytes)
             }
-            Some(_) => return Err(Told::bad(format!("the raw bytes of input `{}` break off", input.name))),
+            Some(_) => {
+                return Err(Told::bad(format!(
+                    "the raw bytes of input `{}` break off",
+                    input.name
+                )));
+            }
             None => None,
         };
         values.push(input.values(bytes).map_err(Told::bad)?);
@@ -253,7 +316,10 @@ fn respond(live: &Live, request: &Request, answered: &Answered) -> Response {
     let mut output = json!({
         "name": OUTPUT, "datatype": answered.answers.oip_datatype(), "shape": [values.len()],
     });
-    let raw = request.wants_raw().then(|| tensors::encode(&answered.answers)).flatten();
+    let raw = request
+        .wants_raw()
+        .then(|| tensors::encode(&answered.answers))
+        .flatten();
     match &raw {
         Some(raw) => output["parameters"] = json!({ "binary_data_size": raw.len() }),
         None => output["data"] = Value::Array(values),
@@ -273,5 +339,11 @@ fn respond(live: &Live, request: &Request, answered: &Answered) -> Response {
     let mut bytes = body.to_string().into_bytes();
     let length = [(HEADER_LENGTH, bytes.len().to_string())];
     bytes.extend(raw);
-    (told, length, [(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+    (
+        told,
+        length,
+        [(header::CONTENT_TYPE, "application/octet-stream")],
+        bytes,
+    )
+        .into_response()
 }

@@ -27,7 +27,11 @@ pub async fn version_folder(
 }
 
 /// Where a version's files lie.
-pub(crate) async fn location_of_version(store: &Store, model: &str, version: u32) -> Result<String, ApiError> {
+pub(crate) async fn location_of_version(
+    store: &Store,
+    model: &str,
+    version: u32,
+) -> Result<String, ApiError> {
     let found = store.get_model_version(model, version).await?;
     location_of(store, &found.source).await
 }
@@ -39,7 +43,10 @@ async fn location_of(store: &Store, source: &str) -> Result<String, ApiError> {
         let run = store.get_run(RunId::parse(run)?).await?;
         return Ok(format!("{}/{path}", run.info.artifact_uri));
     }
-    if let Some(id) = source.strip_prefix("models:/").filter(|rest| rest.starts_with("m-")) {
+    if let Some(id) = source
+        .strip_prefix("models:/")
+        .filter(|rest| rest.starts_with("m-"))
+    {
         let model = store.get_logged_model(LoggedModelId::parse(id)?, false).await?;
         return Ok(model.artifact_location);
     }

@@ -20,7 +20,10 @@ pub(super) struct Input {
 impl Input {
     /// How many of the raw bytes are this tensor's.
     pub(super) fn raw_bytes(&self) -> Option<usize> {
-        self.parameters.get("binary_data_size")?.as_u64().map(|bytes| bytes as usize)
+        self.parameters
+            .get("binary_data_size")?
+            .as_u64()
+            .map(|bytes| bytes as usize)
     }
 
     /// The values, flat and row-major.
@@ -28,13 +31,19 @@ impl Input {
         let name = &self.name;
         let mut values = Vec::new();
         match (raw, &self.data) {
-            (Some(raw), _) => values = decode(&self.datatype, raw).map_err(|what| format!("input `{name}`: {what}"))?,
+            (Some(raw), _) => {
+                values = decode(&self.datatype, raw).map_err(|what| format!("input `{name}`: {what}"))?
+            }
             (None, Some(data)) => flatten(data, &mut values),
             (None, None) => return Err(format!("input `{name}` has no data")),
         }
         let wanted = self.shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
         if wanted != Some(values.len()) {
-            return Err(format!("input `{name}` has {} values for the shape {:?}", values.len(), self.shape));
+            return Err(format!(
+                "input `{name}` has {} values for the shape {:?}",
+                values.len(),
+                self.shape
+            ));
         }
         Ok(values)
     }
@@ -67,30 +76,49 @@ fn decode(datatype: &str, raw: &[u8]) -> Result<Vec<Value>, String> {
         "UINT16" => numbers(raw, |b| json!(u16::from_le_bytes(b))),
         "UINT8" => numbers(raw, |b| json!(u8::from_le_bytes(b))),
         "BOOL" => numbers(raw, |[b]: [u8; 1]| json!(b != 0)),
-        other => Err(format!("values of the datatype `{other}` are not taken as raw bytes")),
+        other => Err(format!(
+            "values of the datatype `{other}` are not taken as raw bytes"
+        )),
     }
 }
 
 /// A request's tensors as the model's table: one tensor a column, of shape [n] or [n, 1]; or a single one of shape
 /// [n, columns] in the model's order.
-pub(super) fn table(inputs: &[Input], values: Vec<Vec<Value>>, signature: &Signature) -> Result<Table, String> {
+pub(super) fn table(
+    inputs: &[Input],
+    values: Vec<Vec<Value>>,
+    signature: &Signature,
+) -> Result<Table, String> {
     let width = signature.inputs.len();
     if let ([input], [flat]) = (inputs, values.as_slice())
         && let [rows, columns] = input.shape.as_slice()
         && !signature.inputs.iter().any(|column| column.name == input.name)
     {
         if *columns != width {
-            return Err(format!("input `{}` has {columns} columns; the model takes {width}: {}", input.name, signature.names().join(", ")));
+            return Err(format!(
+                "input `{}` has {columns} columns; the model takes {width}: {}",
+                input.name,
+                signature.names().join(", ")
+            ));
         }
-        let rows: Vec<Vec<Value>> = (0..*rows).map(|row| flat[row * width..(row + 1) * width].to_vec()).collect();
+        let rows: Vec<Vec<Value>> = (0..*rows)
+            .map(|row| flat[row * width..(row + 1) * width].to_vec())
+            .collect();
         return Table::from_rows(&rows, signature).map_err(|error| error.to_string());
     }
     for input in inputs {
         if !matches!(input.shape.as_slice(), [_] | [_, 1]) {
-            return Err(format!("input `{}` has the shape {:?}; a column has [n] or [n, 1]", input.name, input.shape));
+            return Err(format!(
+                "input `{}` has the shape {:?}; a column has [n] or [n, 1]",
+                input.name, input.shape
+            ));
         }
     }
-    let columns: Vec<(String, Vec<Value>)> = inputs.iter().map(|input| input.name.clone()).zip(values).collect();
+    let columns: Vec<(String, Vec<Value>)> = inputs
+        .iter()
+        .map(|input| input.name.clone())
+        .zip(values)
+        .collect();
     Table::from_columns(&columns, signature).map_err(|error| error.to_string())
 }
 

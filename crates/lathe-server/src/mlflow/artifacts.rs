@@ -27,7 +27,10 @@ pub(super) fn routes() -> Router<AppState> {
             get(download).put(upload).delete(remove),
         )
         .route("/2.0/mlflow/artifacts/list", get(list_of_run))
-        .route("/2.0/mlflow/logged-models/{id}/artifacts/directories", get(list_of_logged_model))
+        .route(
+            "/2.0/mlflow/logged-models/{id}/artifacts/directories",
+            get(list_of_logged_model),
+        )
         .route("/2.0/mlflow-artifacts/mpu/{*path}", post(no_multipart))
         .route("/2.0/mlflow-artifacts/presigned/{*path}", get(no_presigned))
 }
@@ -45,7 +48,9 @@ async fn list(
 ) -> Result<Json<Files>, ApiError> {
     let path = ArtifactPath::parse(&request.path.unwrap_or_default())?;
     let entries = state.artifacts.list(&path).await?;
-    let files = entries.into_iter().map(|entry| file_info(entry, &ArtifactPath::default()));
+    let files = entries
+        .into_iter()
+        .map(|entry| file_info(entry, &ArtifactPath::default()));
     Ok(Json(Files {
         files: files.collect(),
     }))
@@ -57,7 +62,9 @@ async fn list_of_run(
 ) -> Result<Json<Artifacts>, ApiError> {
     let run = required("run_id", request.run_id.or(request.run_uuid))?;
     let run = state.store.get_run(RunId::parse(&run)?).await?;
-    list_under(&state, run.info.artifact_uri, request.path).await.map(Json)
+    list_under(&state, run.info.artifact_uri, request.path)
+        .await
+        .map(Json)
 }
 
 /// The part of the listing that clients ask of a logged model: the same, under the model's own location.
@@ -66,15 +73,27 @@ async fn list_of_logged_model(
     Path(id): Path<String>,
     Message(request): Message<ListFiles>,
 ) -> Result<Json<Artifacts>, ApiError> {
-    let model = state.store.get_logged_model(LoggedModelId::parse(&id)?, false).await?;
-    list_under(&state, model.artifact_location, request.path.or(request.artifact_directory_path)).await.map(Json)
+    let model = state
+        .store
+        .get_logged_model(LoggedModelId::parse(&id)?, false)
+        .await?;
+    list_under(
+        &state,
+        model.artifact_location,
+        request.path.or(request.artifact_directory_path),
+    )
+    .await
+    .map(Json)
 }
 
 async fn list_under(state: &AppState, root_uri: String, path: Option<String>) -> Result<Artifacts, ApiError> {
     let folder = ArtifactPath::parse(&path.unwrap_or_default())?;
     let entries = state.artifacts.list(&in_store(&root_uri)?.join(&folder)).await?;
     Ok(Artifacts {
-        files: entries.into_iter().map(|entry| file_info(entry, &folder)).collect(),
+        files: entries
+            .into_iter()
+            .map(|entry| file_info(entry, &folder))
+            .collect(),
         root_uri,
     })
 }
@@ -105,7 +124,12 @@ async fn get_artifact(
     let run = required("run_id", request.run_id.or(request.run_uuid))?;
     let path = ArtifactPath::parse(&required("path", request.path)?)?;
     let run = state.store.get_run(RunId::parse(&run)?).await?;
-    send_file(&state, &in_store(&run.info.artifact_uri)?.join(&path), headers.get(header::RANGE)).await
+    send_file(
+        &state,
+        &in_store(&run.info.artifact_uri)?.join(&path),
+        headers.get(header::RANGE),
+    )
+    .await
 }
 
 #[derive(Deserialize)]
@@ -122,7 +146,9 @@ async fn get_version_artifact(
 ) -> Result<Response, ApiError> {
     let name = required("name", request.name)?;
     let text = required("version", request.version)?;
-    let version = text.parse().map_err(|_| InputError::invalid("version", &text, "it must be a whole number"))?;
+    let version = text
+        .parse()
+        .map_err(|_| InputError::invalid("version", &text, "it must be a whole number"))?;
     let path = ArtifactPath::parse(&required("path", request.path)?)?;
     let root = location_of_version(&state.store, &name, version).await?;
     send_file(&state, &in_store(&root)?.join(&path), headers.get(header::RANGE)).await
@@ -147,7 +173,10 @@ async fn upload(
     request: Request,
 ) -> Result<Json<Empty>, ApiError> {
     let path = ArtifactPath::parse(&path)?;
-    let bytes = request.into_body().into_data_stream().map_err(std::io::Error::other);
+    let bytes = request
+        .into_body()
+        .into_data_stream()
+        .map_err(std::io::Error::other);
     state.artifacts.put(&path, StreamReader::new(bytes)).await?;
     Ok(Json(Empty {}))
 }
@@ -157,7 +186,12 @@ async fn download(
     Path(path): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    send_file(&state, &ArtifactPath::parse(&path)?, request.headers().get(header::RANGE)).await
+    send_file(
+        &state,
+        &ArtifactPath::parse(&path)?,
+        request.headers().get(header::RANGE),
+    )
+    .await
 }
 
 /// DELETE of what is not there is fine: clients retry.
@@ -195,9 +229,14 @@ pub(super) async fn send_file(
         (header::CONTENT_TYPE, content_type(name).to_owned()),
         (header::CONTENT_DISPOSITION, disposition(name)),
         (header::ACCEPT_RANGES, "bytes".to_owned()),
-        (HeaderName::from_static("x-content-type-options"), "nosniff".to_owned()),
+        (
+            HeaderName::from_static("x-content-type-options"),
+            "nosniff".to_owned(),
+        ),
     ];
-    let wanted = range.and_then(|range| range.to_str().ok()).and_then(|range| parse_range(range, size));
+    let wanted = range
+        .and_then(|range| range.to_str().ok())
+        .and_then(|range| parse_range(range, size));
     let Some(wanted) = wanted else {
         let body = Body::from_stream(ReaderStream::with_capacity(file, 256 * 1024));
         return Ok((headers, [(header::CONTENT_LENGTH, size.to_string())], body).into_response());
@@ -206,10 +245,15 @@ pub(super) async fn send_file(
         let told = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
         return Ok((StatusCode::RANGE_NOT_SATISFIABLE, told).into_response());
     };
-    file.seek(std::io::SeekFrom::Start(start)).await.map_err(|error| {
-        tracing::error!(%error, artifact = %path, "an artifact cannot be read");
-        ApiError::new(ErrorKind::Internal, "the artifact cannot be read; the server's log says why")
-    })?;
+    file.seek(std::io::SeekFrom::Start(start))
+        .await
+        .map_err(|error| {
+            tracing::error!(%error, artifact = %path, "an artifact cannot be read");
+            ApiError::new(
+                ErrorKind::Internal,
+                "the artifact cannot be read; the server's log says why",
+            )
+        })?;
     let length = end - start + 1;
     let told = [
         (header::CONTENT_LENGTH, length.to_string()),
@@ -228,15 +272,27 @@ fn parse_range(range: &str, size: u64) -> Option<Option<(u64, u64)>> {
             (size.saturating_sub(length), size.checked_sub(1))
         }
         (first, "") => (first.parse().ok()?, size.checked_sub(1)),
-        (first, last) => (first.parse().ok()?, Some(last.parse::<u64>().ok()?.min(size.saturating_sub(1)))),
+        (first, last) => (
+            first.parse().ok()?,
+            Some(last.parse::<u64>().ok()?.min(size.saturating_sub(1))),
+        ),
     };
-    Some(end.filter(|end| start <= *end && start < size).map(|end| (start, end)))
+    Some(
+        end.filter(|end| start <= *end && start < size)
+            .map(|end| (start, end)),
+    )
 }
 
 fn disposition(name: &str) -> String {
     let plain: String = name
         .chars()
-        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') || c == ' ' { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_graphic() && !matches!(c, '"' | '\\') || c == ' ' {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
     let mut encoded = String::new();
     for byte in name.bytes() {

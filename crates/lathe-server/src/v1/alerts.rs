@@ -21,11 +21,19 @@ struct List {
     limit: Option<usize>,
 }
 
-async fn list(State(state): State<AppState>, Message(request): Message<List>) -> Result<Json<Value>, ApiError> {
-    let alerts = state.store.list_alerts(request.deployment, limit(request.limit)).await?;
+async fn list(
+    State(state): State<AppState>,
+    Message(request): Message<List>,
+) -> Result<Json<Value>, ApiError> {
+    let alerts = state
+        .store
+        .list_alerts(request.deployment, limit(request.limit))
+        .await?;
     Ok(Json(json!({ "alerts": alerts })))
 }
 
 async fn acknowledge(State(state): State<AppState>, Path(id): Path<i64>) -> Result<Json<Alert>, ApiError> {
-    Ok(Json(state.store.acknowledge_alert(id, (state.options.now)()).await?))
+    Ok(Json(
+        state.store.acknowledge_alert(id, (state.options.now)()).await?,
+    ))
 }

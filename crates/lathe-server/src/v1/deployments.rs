@@ -46,7 +46,13 @@ struct Page {
 }
 
 async fn list(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
-    let deployments: Vec<Seen> = state.store.list_deployments().await?.into_iter().map(Seen::from).collect();
+    let deployments: Vec<Seen> = state
+        .store
+        .list_deployments()
+        .await?
+        .into_iter()
+        .map(Seen::from)
+        .collect();
     Ok(Json(json!({ "deployments": deployments })))
 }
 
@@ -88,6 +94,9 @@ async fn roll_back(
     Message(request): Message<RollBack>,
 ) -> Result<Json<Seen>, ApiError> {
     let reason = request.reason.unwrap_or_else(|| "asked for by hand".into());
-    let deployment = state.store.roll_back_deployment(&name, reason, (state.options.now)()).await?;
+    let deployment = state
+        .store
+        .roll_back_deployment(&name, reason, (state.options.now)())
+        .await?;
     Ok(Json(deployment.into()))
 }

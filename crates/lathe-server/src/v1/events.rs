@@ -39,7 +39,10 @@ struct After {
 }
 
 /// After a number: what followed it. Without: the newest. Oldest first, either way.
-async fn list(State(state): State<AppState>, Message(request): Message<After>) -> Result<Json<Value>, ApiError> {
+async fn list(
+    State(state): State<AppState>,
+    Message(request): Message<After>,
+) -> Result<Json<Value>, ApiError> {
     let limit = limit(request.limit);
     let events = match request.after {
         Some(after) => state.store.list_events(after, limit).await?,
@@ -55,29 +58,39 @@ async fn stream(
     headers: HeaderMap,
     Message(request): Message<After>,
 ) -> Result<Sse<impl Stream<Item = Result<SentEvent, Infallible>>>, ApiError> {
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let last = headers
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok()?.parse().ok());
     let after = match last.or(request.after) {
         Some(after) => after,
-        None => state.store.latest_events(1).await?.last().map_or(0, |event| event.seq),
+        None => state
+            .store
+            .latest_events(1)
+            .await?
+            .last()
+            .map_or(0, |event| event.seq),
     };
     let commits = state.store.commits();
-    let stream = unfold((state, commits, after, Vec::<Event>::new().into_iter()), async |mut feed| {
-        loop {
-            if let Some(event) = feed.3.next() {
-                feed.2 = event.seq;
-                let message = SentEvent::default().id(event.seq.to_string()).json_data(&event);
-                return message.ok().map(|message| (Ok(message), feed));
-            }
-            feed.1.mark_unchanged();
-            match feed.0.store.list_events(feed.2, BATCH).await {
-                Ok(events) if !events.is_empty() => feed.3 = events.into_iter(),
-                Ok(_) => drop(tokio::time::timeout(LOOK_EVERY, feed.1.changed()).await),
-                Err(error) => {
-                    tracing::error!(%error, "the feed cannot be read");
-                    return None;
+    let stream = unfold(
+        (state, commits, after, Vec::<Event>::new().into_iter()),
+        async |mut feed| {
+            loop {
+                if let Some(event) = feed.3.next() {
+                    feed.2 = event.seq;
+                    let message = SentEvent::default().id(event.seq.to_string()).json_data(&event);
+                    return message.ok().map(|message| (Ok(message), feed));
+                }
+                feed.1.mark_unchanged();
+                match feed.0.store.list_events(feed.2, BATCH).await {
+                    Ok(events) if !events.is_empty() => feed.3 = events.into_iter(),
+                    Ok(_) => drop(tokio::time::timeout(LOOK_EVERY, feed.1.changed()).await),
+                    Err(error) => {
+                        tracing::error!(%error, "the feed cannot be read");
+                        return None;
+                    }
                 }
             }
-        }
-    });
+        },
+    );
     Ok(Sse::new(Box::pin(stream)).keep_alive(KeepAlive::default()))
 }

@@ -20,7 +20,10 @@ struct Of {
 
 /// The way back from a prediction id, a run id or `models:/…`; also from the subjects of events, `run/ID` and
 /// `model/NAME/VERSION`.
-async fn of(State(state): State<AppState>, Message(request): Message<Of>) -> Result<Json<LineageGraph>, ApiError> {
+async fn of(
+    State(state): State<AppState>,
+    Message(request): Message<Of>,
+) -> Result<Json<LineageGraph>, ApiError> {
     let of = required("of", request.of)?;
     let id = if let Some(run) = of.strip_prefix("run/") {
         LineageId::Run(RunId::parse(run)?)

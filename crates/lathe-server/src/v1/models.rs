@@ -11,7 +11,10 @@ use crate::{ApiError, AppState};
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
-        .route("/models/{model}/versions/{version}/facts", get(facts).put(put_facts))
+        .route(
+            "/models/{model}/versions/{version}/facts",
+            get(facts).put(put_facts),
+        )
         .route("/models/{model}/versions/{version}/reference", put(put_reference))
         .route("/models/{model}/versions/{version}/verdicts", get(verdicts))
 }
@@ -35,7 +38,10 @@ async fn put_facts(
     Message(facts): Message<Map<String, Value>>,
 ) -> Result<Json<Value>, ApiError> {
     state.store.get_model_version(&model, version).await?;
-    state.store.put_version_facts(&model, version, Value::Object(facts)).await?;
+    state
+        .store
+        .put_version_facts(&model, version, Value::Object(facts))
+        .await?;
     Ok(Json(json!({})))
 }
 
@@ -45,7 +51,10 @@ async fn put_reference(
     Message(reference): Message<Map<String, Value>>,
 ) -> Result<Json<Value>, ApiError> {
     state.store.get_model_version(&model, version).await?;
-    state.store.put_reference(&model, version, Value::Object(reference)).await?;
+    state
+        .store
+        .put_reference(&model, version, Value::Object(reference))
+        .await?;
     Ok(Json(json!({})))
 }
 
@@ -53,6 +62,9 @@ async fn verdicts(
     State(state): State<AppState>,
     Path((model, version)): Path<(String, u32)>,
 ) -> Result<Json<Value>, ApiError> {
-    let verdicts = state.store.list_verdicts(&model, Some(version), super::LIMIT).await?;
+    let verdicts = state
+        .store
+        .list_verdicts(&model, Some(version), super::LIMIT)
+        .await?;
     Ok(Json(json!({ "verdicts": verdicts })))
 }

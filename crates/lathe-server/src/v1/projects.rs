@@ -44,7 +44,10 @@ async fn declare(
         )));
     }
     let now = (state.options.now)();
-    state.store.declare_project(&name, declaration.root, declaration.spec, now).await?;
+    state
+        .store
+        .declare_project(&name, declaration.root, declaration.spec, now)
+        .await?;
     Ok(Json(json!({})))
 }
 

@@ -31,5 +31,10 @@ async fn insert(
             request.labels.len()
         )));
     }
-    Ok(Json(state.store.insert_labels(request.labels, (state.options.now)()).await?))
+    Ok(Json(
+        state
+            .store
+            .insert_labels(request.labels, (state.options.now)())
+            .await?,
+    ))
 }

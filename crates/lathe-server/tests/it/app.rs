@@ -81,8 +81,15 @@ impl App {
             .unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        let length = response.headers()["inference-header-content-length"].to_str().unwrap().parse().unwrap();
-        (length, response.into_body().collect().await.unwrap().to_bytes().to_vec())
+        let length = response.headers()["inference-header-content-length"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        (
+            length,
+            response.into_body().collect().await.unwrap().to_bytes().to_vec(),
+        )
     }
 
     /// `POST /api/2.0/mlflow/PATH`, which must succeed.

@@ -17,7 +17,8 @@ async fn serving() -> App {
         let run = app.post("runs/create", json!({"experiment_id": "0"})).await;
         let uri = run["run"]["info"]["artifact_uri"].as_str().unwrap().to_owned();
         copy_model(&app, fixture, uri.strip_prefix("mlflow-artifacts:/").unwrap()).await;
-        let version = json!({"name": "m", "source": format!("{uri}/model"), "run_id": run["run"]["info"]["run_id"]});
+        let version =
+            json!({"name": "m", "source": format!("{uri}/model"), "run_id": run["run"]["info"]["run_id"]});
         app.post("model-versions/create", version).await;
     }
     let spec = json!({
@@ -28,7 +29,10 @@ async fn serving() -> App {
         } },
     });
     let spec = serde_json::from_value(spec).unwrap();
-    app.store.declare_project("p", "/nowhere".into(), spec, Millis(NOW)).await.unwrap();
+    app.store
+        .declare_project("p", "/nowhere".into(), spec, Millis(NOW))
+        .await
+        .unwrap();
     app.store.set_stable("m", 1, Millis(NOW)).await.unwrap();
     tokio::spawn(app.deployments.clone().follow());
     until(&app, "1", "1").await;
@@ -36,12 +40,17 @@ async fn serving() -> App {
 }
 
 async fn copy_model(app: &App, fixture: &str, under: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lathe-serving/tests/fixtures").join(fixture);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../lathe-serving/tests/fixtures")
+        .join(fixture);
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
         let path = ArtifactPath::parse(&format!("{}/model/{name}", under.trim_start_matches('/'))).unwrap();
-        app.artifacts.put(&path, std::fs::read(entry.path()).unwrap().as_slice()).await.unwrap();
+        app.artifacts
+            .put(&path, std::fs::read(entry.path()).unwrap().as_slice())
+            .await
+            .unwrap();
     }
 }
 
@@ -62,19 +71,24 @@ async fn until(app: &App, first: &str, last: &str) {
 }
 
 fn request() -> Value {
-    let column = |name: &str, value: f64| json!({"name": name, "shape": [1], "datatype": "FP64", "data": [value]});
+    let column =
+        |name: &str, value: f64| json!({"name": name, "shape": [1], "datatype": "FP64", "data": [value]});
     json!({"id": "mine", "inputs": [column("d", 0.4), column("a", 0.1), column("b", 0.2), column("c", 0.3)]})
 }
 
 async fn infer(app: &App) -> (StatusCode, Value) {
-    app.send("POST", "/v2/models/m/infer", &request().to_string()).await
+    app.send("POST", "/v2/models/m/infer", &request().to_string())
+        .await
 }
 
 #[tokio::test]
 async fn every_face_gives_the_same_answer_and_an_id_for_it() {
     let mut app = serving().await;
     let (status, oip) = infer(&app).await;
-    assert_eq!((status, &oip["id"], &oip["model_version"]), (StatusCode::OK, &json!("mine"), &json!("1")));
+    assert_eq!(
+        (status, &oip["id"], &oip["model_version"]),
+        (StatusCode::OK, &json!("mine"), &json!("1"))
+    );
     let answer = oip["outputs"][0]["data"][0].as_f64().unwrap();
     for body in [
         json!({"dataframe_split": {"columns": ["a", "b", "c", "d"], "data": [[0.1, 0.2, 0.3, 0.4]]}}),
@@ -83,13 +97,23 @@ async fn every_face_gives_the_same_answer_and_an_id_for_it() {
         json!({"inputs": {"a": [0.1], "b": [0.2], "c": [0.3], "d": [0.4]}}),
     ] {
         let (status, reply) = app.send("POST", "/invocations", &body.to_string()).await;
-        assert_eq!((status, &reply["predictions"]), (StatusCode::OK, &json!([answer])), "{body}");
+        assert_eq!(
+            (status, &reply["predictions"]),
+            (StatusCode::OK, &json!([answer])),
+            "{body}"
+        );
         assert!(reply["prediction_ids"][0].is_string());
     }
     let sample = app.samples.recv().await.unwrap();
     assert_eq!(json!(sample.prediction_id), oip["parameters"]["prediction_id"]);
-    assert_eq!((sample.version, sample.role, sample.at), (1, Role::Stable, Millis(NOW)));
-    assert_eq!(json!(sample.features), json!({"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4}));
+    assert_eq!(
+        (sample.version, sample.role, sample.at),
+        (1, Role::Stable, Millis(NOW))
+    );
+    assert_eq!(
+        json!(sample.features),
+        json!({"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4})
+    );
     assert_eq!(sample.prediction, json!(answer));
 }
 
@@ -98,37 +122,76 @@ async fn a_request_that_does_not_fit_is_told_why_in_the_protocols_form() {
     let mut app = serving().await;
     let oip = async |path: &str, body: &str| {
         let (status, body) = app.send("POST", path, body).await;
-        (status.as_u16(), body["error"].as_str().unwrap_or_default().to_owned())
+        (
+            status.as_u16(),
+            body["error"].as_str().unwrap_or_default().to_owned(),
+        )
     };
     let one = |input: Value| json!({ "inputs": [input] }).to_string();
-    let (status, told) = oip("/v2/models/m/infer", &one(json!({"name": "a", "shape": [1], "datatype": "FP64", "data": [1]}))).await;
-    assert_eq!((status, told.as_str()), (400, "the model needs the column `b`; it takes a, b, c, d"));
-    let (status, told) = oip("/v2/models/m/infer", &one(json!({"name": "a", "shape": [2], "datatype": "FP64", "data": [1]}))).await;
-    assert_eq!((status, told.as_str()), (400, "input `a` has 1 values for the shape [2]"));
+    let (status, told) = oip(
+        "/v2/models/m/infer",
+        &one(json!({"name": "a", "shape": [1], "datatype": "FP64", "data": [1]})),
+    )
+    .await;
+    assert_eq!(
+        (status, told.as_str()),
+        (400, "the model needs the column `b`; it takes a, b, c, d")
+    );
+    let (status, told) = oip(
+        "/v2/models/m/infer",
+        &one(json!({"name": "a", "shape": [2], "datatype": "FP64", "data": [1]})),
+    )
+    .await;
+    assert_eq!(
+        (status, told.as_str()),
+        (400, "input `a` has 1 values for the shape [2]")
+    );
     let (status, told) = oip("/v2/models/m/infer", "{").await;
     assert!(status == 400 && told.contains("cannot be read"), "{told}");
     let (status, told) = oip("/v2/models/other/infer", &request().to_string()).await;
-    assert_eq!((status, told.as_str()), (404, "no model is called `other`; there is: m"));
+    assert_eq!(
+        (status, told.as_str()),
+        (404, "no model is called `other`; there is: m")
+    );
     let (status, told) = oip("/v2/models/m/versions/9/infer", &request().to_string()).await;
     assert!(status == 404 && told.contains("version 9"), "{told}");
-    let (status, body) = app.send("POST", "/invocations", r#"{"dataframe_records": [{"a": "x", "b": 1, "c": 1, "d": 1}]}"#).await;
+    let (status, body) = app
+        .send(
+            "POST",
+            "/invocations",
+            r#"{"dataframe_records": [{"a": "x", "b": 1, "c": 1, "d": 1}]}"#,
+        )
+        .await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert_eq!(body["message"], "column `a`, row 0: \"x\" is not a double");
-    let (status, body) = app.send("POST", "/invocations", r#"{"instances": [], "inputs": []}"#).await;
-    assert!(status == StatusCode::BAD_REQUEST && body["message"].as_str().unwrap().contains("exactly one of"));
+    let (status, body) = app
+        .send("POST", "/invocations", r#"{"instances": [], "inputs": []}"#)
+        .await;
+    assert!(
+        status == StatusCode::BAD_REQUEST && body["message"].as_str().unwrap().contains("exactly one of")
+    );
     assert!(app.samples.try_recv().is_err(), "a refused request is no sample");
 }
 
 #[tokio::test]
 async fn raw_tensors_are_taken_and_given() {
     let app = serving().await;
-    let raw: Vec<u8> = [0.1f64, 0.2, 0.3, 0.4].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let raw: Vec<u8> = [0.1f64, 0.2, 0.3, 0.4]
+        .iter()
+        .flat_map(|n| n.to_le_bytes())
+        .collect();
     let header = json!({
         "inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "parameters": {"binary_data_size": 32}}],
         "parameters": {"binary_data_output": true},
     })
     .to_string();
-    let (told, body) = app.send_raw("/v2/models/m/infer", &[header.as_bytes(), &raw].concat(), header.len()).await;
+    let (told, body) = app
+        .send_raw(
+            "/v2/models/m/infer",
+            &[header.as_bytes(), &raw].concat(),
+            header.len(),
+        )
+        .await;
     let (json_part, bytes) = body.split_at(told);
     let reply: Value = serde_json::from_slice(json_part).unwrap();
     assert_eq!(reply["outputs"][0]["parameters"]["binary_data_size"], 8);
@@ -139,9 +202,19 @@ async fn raw_tensors_are_taken_and_given() {
 #[tokio::test]
 async fn a_failing_canary_is_stood_in_for_and_counted() {
     let mut app = serving().await;
-    let fault = Fault { delay_ms: 0, error_share: 1.0 };
-    let rollout = app.store.start_rollout("m", 2, Some(fault), Millis(NOW)).await.unwrap();
-    app.store.advance_rollout(rollout.id, 1, Millis(NOW)).await.unwrap();
+    let fault = Fault {
+        delay_ms: 0,
+        error_share: 1.0,
+    };
+    let rollout = app
+        .store
+        .start_rollout("m", 2, Some(fault), Millis(NOW))
+        .await
+        .unwrap();
+    app.store
+        .advance_rollout(rollout.id, 1, Millis(NOW))
+        .await
+        .unwrap();
     until(&app, "1", "2").await;
     for _ in 0..60 {
         let (status, body) = infer(&app).await;
@@ -175,9 +248,15 @@ async fn moving_the_split_drops_no_request() {
     let app = serving().await;
     let rollout = app.store.start_rollout("m", 2, None, Millis(NOW)).await.unwrap();
     let swap = async {
-        app.store.advance_rollout(rollout.id, 1, Millis(NOW)).await.unwrap();
+        app.store
+            .advance_rollout(rollout.id, 1, Millis(NOW))
+            .await
+            .unwrap();
         tokio::time::sleep(Duration::from_millis(400)).await;
-        app.store.promote_rollout(rollout.id, "passed".into(), Millis(NOW)).await.unwrap();
+        app.store
+            .promote_rollout(rollout.id, "passed".into(), Millis(NOW))
+            .await
+            .unwrap();
         until(&app, "2", "2").await;
     };
     let mut answered = 0;
@@ -194,7 +273,10 @@ async fn moving_the_split_drops_no_request() {
         () = traffic => {}
     }
     assert!(100 < answered, "{answered}");
-    assert_eq!(app.store.find_model_alias("m", "champion").await.unwrap(), Some(2));
+    assert_eq!(
+        app.store.find_model_alias("m", "champion").await.unwrap(),
+        Some(2)
+    );
 }
 
 /// Requests and errors of a target, once they are written down.
@@ -212,5 +294,8 @@ async fn counted(app: &App, rollout: i64, step: usize, role: Role) -> (u64, u64)
 
 async fn counted_now(app: &App, rollout: i64, step: usize, role: Role) -> (u64, u64) {
     let stats = app.store.target_stats("m", rollout, step).await.unwrap();
-    stats.iter().find(|target| target.role == role).map_or((0, 0), |target| (target.requests, target.errors))
+    stats
+        .iter()
+        .find(|target| target.role == role)
+        .map_or((0, 0), |target| (target.requests, target.errors))
 }

@@ -8,7 +8,9 @@ use lathe_serving::{Answers, LoadError, Model, PredictError, Table};
 use serde_json::{Value, json};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
 }
 
 fn answers_of_python(name: &str) -> Vec<Value> {
@@ -21,7 +23,11 @@ fn changed(name: &str, file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Resul
     for entry in std::fs::read_dir(fixture(name)).unwrap() {
         let entry = entry.unwrap();
         let bytes = std::fs::read(entry.path()).unwrap();
-        let bytes = if entry.file_name() == file { change(bytes) } else { bytes };
+        let bytes = if entry.file_name() == file {
+            change(bytes)
+        } else {
+            bytes
+        };
         std::fs::write(folder.path().join(entry.file_name()), bytes).unwrap();
     }
     Model::load(folder.path())
@@ -49,8 +55,16 @@ fn a_model_of_another_kind_is_refused_by_name() {
     let told = Model::load(&fixture("ridge")).unwrap_err();
     assert!(matches!(told, LoadError::Unsupported { .. }));
     assert!(told.to_string().contains("`Ridge`"), "{told}");
-    let told = replaced("tree", "serialization_format: skops", "serialization_format: cloudpickle").unwrap_err();
-    assert!(told.to_string().contains("serialization_format=\"skops\""), "{told}");
+    let told = replaced(
+        "tree",
+        "serialization_format: skops",
+        "serialization_format: cloudpickle",
+    )
+    .unwrap_err();
+    assert!(
+        told.to_string().contains("serialization_format=\"skops\""),
+        "{told}"
+    );
     let told = replaced("tree", "predict_fn: predict", "predict_fn: predict_proba").unwrap_err();
     assert!(told.to_string().contains("predict_proba"), "{told}");
     let told = replaced("tree", "pickled_model: model.skops", "pickled_model: ../x.skops").unwrap_err();
@@ -78,14 +92,25 @@ fn a_damaged_file_is_named() {
 
 #[test]
 fn a_missing_value_is_refused_where_scikit_learn_refuses_it() {
-    let row = |value: Value| json!({ "a": value, "b": 0, "c": 0, "d": 0 }).as_object().unwrap().clone();
+    let row = |value: Value| {
+        json!({ "a": value, "b": 0, "c": 0, "d": 0 })
+            .as_object()
+            .unwrap()
+            .clone()
+    };
     let ask = |name: &str, value: Value| {
         let model = Model::load(&fixture(name)).unwrap();
         model.predict(&Table::from_records(&[row(value)], model.signature()).unwrap())
     };
-    assert!(matches!(ask("boosting", Value::Null), Err(PredictError::NotFinite { .. })));
+    assert!(matches!(
+        ask("boosting", Value::Null),
+        Err(PredictError::NotFinite { .. })
+    ));
     assert!(matches!(ask("missing", Value::Null), Ok(Answers::Numbers(_))));
-    assert!(matches!(ask("missing", json!(1e300)), Err(PredictError::NotFinite { .. })));
+    assert!(matches!(
+        ask("missing", json!(1e300)),
+        Err(PredictError::NotFinite { .. })
+    ));
 }
 
 #[test]

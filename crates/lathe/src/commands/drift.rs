@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Call;
 use crate::client::segment;
-use crate::exit::{Outcome, hinted};
+use crate::exit::{Outcome, hint, hinted};
 use crate::registration;
 use crate::terminal::{self, Style, number, paint};
 
@@ -136,7 +136,7 @@ fn compare_files(reference: &Path, current: &Path, args: &Args, call: &Call) -> 
 
 fn open_csv(path: &Path) -> anyhow::Result<csv::Reader<std::fs::File>> {
     csv::Reader::from_path(path).map_err(|error| {
-        anyhow::Error::new(error).context(hinted(
+        anyhow::Error::new(error).context(hint(
             format!("`{}` cannot be read", path.display()),
             "name a CSV file with a header; for a deployment give its name alone",
         ))

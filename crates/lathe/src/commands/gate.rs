@@ -94,7 +94,11 @@ pub fn print_verdict(verdict: &GateVerdict) {
         );
         let scalars = rule.values.iter().filter(|(_, value)| !value.is_object());
         let values: Vec<String> = scalars.map(|(path, value)| format!("{path} = {value}")).collect();
-        let values = if values.is_empty() { String::new() } else { format!(": {}", values.join(", ")) };
+        let values = if values.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", values.join(", "))
+        };
         println!("       {:<12} {}{values}", "", rule.reason);
     }
 }

@@ -100,7 +100,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
 
     let mut options = options(&args);
     options.env = stage_environment(&project, &run, &tracking_url);
-    options.path_prefix.clone_from(&python.bin);
+    options
+        .env
+        .extend(python.path().map(|path| ("PATH".to_owned(), path)));
+    options.now = clock::now;
     let mut stages: Vec<StageExecution> = Vec::new();
     let result = lathe_pipeline::execute(&repo, &pipelines, options, &mut |event| show(event, quiet));
     let failure = match result {

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use lathe_serving::Model;
 
 use super::Call;
-use crate::exit::{Outcome, hinted};
+use crate::exit::{Outcome, hint};
 use crate::{clock, process, terminal};
 
 /// Answer predictions for one model, and nothing else.
@@ -38,7 +38,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     runtime.block_on(async {
         let address = format!("127.0.0.1:{}", args.port);
         let listener = tokio::net::TcpListener::bind(&address).await.map_err(|error| {
-            anyhow::Error::new(error).context(hinted(
+            anyhow::Error::new(error).context(hint(
                 format!("the address {address} cannot be used"),
                 "stop what listens there, or choose another `--port` (0 takes a free one)",
             ))

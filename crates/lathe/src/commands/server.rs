@@ -2,9 +2,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
-
 use super::Call;
-use crate::exit::{Outcome, hinted};
+use crate::exit::{Outcome, hint, hinted};
 use crate::project::ProjectFile;
 use crate::settings::Place;
 use crate::wiring::{self, PartOptions};
@@ -72,7 +71,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| {
-            anyhow::Error::new(error).context(hinted(
+            anyhow::Error::new(error).context(hint(
                 format!("the address {address} cannot be used"),
                 "stop what listens there, or choose another `--port` (0 takes a free one)",
             ))
@@ -99,6 +98,8 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             artifacts: state.artifacts.clone(),
             url: Some(url.clone()),
         };
+        // Ready means ready: what is deployed answers from the first request on.
+        state.deployments.refresh().await;
         let mut loops = tokio::task::JoinSet::new();
         loops.spawn(state.deployments.clone().follow());
         loops.spawn(lathe_automation::windows::watch(

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::Context;
 use crate::exit::hinted;
-use crate::git;
 use crate::settings::STATE_FOLDER;
+use crate::{git, process};
 
 #[derive(Deserialize)]
 struct Payload {
@@ -35,14 +35,19 @@ pub async fn execute(context: Context, job: Job) -> anyhow::Result<JobDone> {
     let prepared = tokio::task::spawn_blocking(move || prepare(&root, id, &set));
     let worktree = prepared.await.context("the preparation was cut off")??;
 
-    let output = tokio::process::Command::new(std::env::current_exe()?)
+    let child = tokio::process::Command::new(std::env::current_exe()?)
         .args(["run", "--json", "--server", &url])
         .current_dir(&worktree.folder)
         .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .context("failed to start `lathe run`")?;
+    let end_on_drop = child.id().map(process::EndOnDrop::new);
+    let output = child.wait_with_output().await.context("`lathe run` was lost")?;
+    if let Some(guard) = end_on_drop {
+        guard.ended();
+    }
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         bail!(

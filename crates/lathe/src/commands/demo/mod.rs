@@ -41,7 +41,9 @@ pub struct Args {
 /// Runs the demo.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let started = Instant::now();
-    let folder = args.into.unwrap_or_else(|| std::env::temp_dir().join("lathe-demo"));
+    let folder = args
+        .into
+        .unwrap_or_else(|| std::env::temp_dir().join("lathe-demo"));
     let folder = std::path::absolute(call.folder.join(folder))?;
     project::make(&folder)?;
     let mut story = story::Story::new(call.json);
@@ -56,14 +58,20 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         walk.stop()?;
         return Err(hinted(
             "the demo did not do what it should",
-            format!("the project is kept in `{}`, its server's log in `.lathe/server.log`", folder.display()),
+            format!(
+                "the project is kept in `{}`, its server's log in `.lathe/server.log`",
+                folder.display()
+            ),
         ));
     }
     if args.exit || !std::io::stdout().is_terminal() {
         walk.stop()?;
         return Ok(Outcome::Done);
     }
-    println!("{} Ctrl-C stops the server", paint("the server stays up:", Style::Strong));
+    println!(
+        "{} Ctrl-C stops the server",
+        paint("the server stays up:", Style::Strong)
+    );
     walk.wait()?;
     Ok(Outcome::Done)
 }

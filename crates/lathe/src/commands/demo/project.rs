@@ -17,7 +17,14 @@ struct Example;
 const MARKER: &str = ".lathe-demo";
 /// What runs of the pipeline leave in a developer's checkout of the example.
 const LEFTOVERS: [&str; 9] = [
-    ".dvc/cache/", ".dvc/tmp/", ".lathe/", "model/", "src/__pycache__/", "data/test.csv", "data/train.csv", "dvc.lock",
+    ".dvc/cache/",
+    ".dvc/tmp/",
+    ".lathe/",
+    "model/",
+    "src/__pycache__/",
+    "data/test.csv",
+    "data/train.csv",
+    "dvc.lock",
     "metrics.json",
 ];
 
@@ -31,7 +38,8 @@ pub fn make(folder: &Path) -> anyhow::Result<()> {
                 "choose another folder with `--into`",
             ));
         }
-        std::fs::remove_dir_all(folder).with_context(|| format!("failed to replace `{}`", folder.display()))?;
+        std::fs::remove_dir_all(folder)
+            .with_context(|| format!("failed to replace `{}`", folder.display()))?;
     }
     for name in Example::iter().filter(|name| !LEFTOVERS.iter().any(|leftover| name.starts_with(leftover))) {
         let file = Example::get(&name).with_context(|| format!("the example's `{name}` is missing"))?;

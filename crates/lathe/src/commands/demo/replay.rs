@@ -74,20 +74,25 @@ impl Traffic {
     }
 
     fn last(&self) -> std::sync::MutexGuard<'_, (String, String)> {
-        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.last
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 /// The rows from `from` on, in the order of their hours.
 pub fn hours(path: &Path, from: Millis) -> anyhow::Result<Vec<Hour>> {
-    let mut reader = csv::Reader::from_path(path).with_context(|| format!("failed to read `{}`", path.display()))?;
+    let mut reader =
+        csv::Reader::from_path(path).with_context(|| format!("failed to read `{}`", path.display()))?;
     let header = reader.headers()?.clone();
     let mut hours = Vec::new();
     for record in reader.records() {
         let record = record?;
         let field = |name: &str| {
             let position = header.iter().position(|column| column == name);
-            position.and_then(|position| record.get(position)).with_context(|| format!("the data has no `{name}`"))
+            position
+                .and_then(|position| record.get(position))
+                .with_context(|| format!("the data has no `{name}`"))
         };
         let (date, hour) = (field("dteday")?, field("hr")?);
         let at = time_of(date, hour).with_context(|| format!("`{date}` is not month/day/year"))?;
@@ -96,7 +101,17 @@ pub fn hours(path: &Path, from: Millis) -> anyhow::Result<Vec<Hour>> {
         }
         let mut features = Map::new();
         for name in [
-            "season", "mnth", "hr", "holiday", "weekday", "workingday", "weathersit", "temp", "atemp", "hum", "windspeed",
+            "season",
+            "mnth",
+            "hr",
+            "holiday",
+            "weekday",
+            "workingday",
+            "weathersit",
+            "temp",
+            "atemp",
+            "hum",
+            "windspeed",
         ] {
             features.insert(name.into(), field(name)?.parse::<f64>()?.into());
         }
@@ -128,7 +143,12 @@ pub fn replay(url: &str, hours: &[Hour], traffic: &Arc<Traffic>) {
         if traffic.stopped.load(Ordering::Relaxed) {
             return;
         }
-        let due = Instant::now() + if traffic.slow.load(Ordering::Relaxed) { SLOW } else { FAST };
+        let due = Instant::now()
+            + if traffic.slow.load(Ordering::Relaxed) {
+                SLOW
+            } else {
+                FAST
+            };
         match ask(&agent, &infer, hour) {
             Ok(id) => {
                 traffic.answered.fetch_add(1, Ordering::Relaxed);
@@ -147,7 +167,10 @@ pub fn replay(url: &str, hours: &[Hour], traffic: &Arc<Traffic>) {
                 .drain(..known)
                 .map(|(at, id, count)| json!({ "prediction_id": id, "value": count, "at": at }))
                 .collect();
-            match agent.post(format!("{url}/api/v1/labels")).send_json(json!({ "labels": labels })) {
+            match agent
+                .post(format!("{url}/api/v1/labels"))
+                .send_json(json!({ "labels": labels }))
+            {
                 Ok(response) if response.status().is_success() => {
                     traffic.labels.fetch_add(labels.len() as u64, Ordering::Relaxed);
                 }

@@ -97,7 +97,11 @@ impl Walk {
     /// Runs `lathe ARGS`, which must end with `code`, showing what it prints; returns its JSON where asked for.
     fn lathe(&self, args: &[&str], code: i32, story: &Story) -> anyhow::Result<()> {
         story.detail(&paint(&format!("$ lathe {}", args.join(" ")), Style::Strong));
-        let mut child = self.command(args)?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child = self
+            .command(args)?
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
         let stderr = child.stderr.take().context("the child has no stderr")?;
         let complaint = std::thread::spawn(move || std::io::read_to_string(stderr).unwrap_or_default());
         let stdout = child.stdout.take().context("the child has no stdout")?;
@@ -105,7 +109,9 @@ impl Walk {
             story.detail(&format!("  {}", line?));
         }
         let status = child.wait()?;
-        let complaint = complaint.join().map_err(|_| anyhow!("the child's errors were lost"))?;
+        let complaint = complaint
+            .join()
+            .map_err(|_| anyhow!("the child's errors were lost"))?;
         ensure!(
             status.code() == Some(code),
             "`lathe {}` ended with {status}, not {code}: {}",
@@ -129,7 +135,9 @@ impl Walk {
     }
 
     fn client(&self) -> anyhow::Result<Client> {
-        Client::open(&Place::Server(self.url().context("the server is not up")?.to_owned()))
+        Client::open(&Place::Server(
+            self.url().context("the server is not up")?.to_owned(),
+        ))
     }
 
     /// Tells the events of the loop until one satisfies `wanted`.
@@ -145,7 +153,11 @@ impl Walk {
             for event in events {
                 self.seen = event.seq;
                 if told(&event) {
-                    story.detail(&format!("{} {}", paint(&format!("{:<18}", event.kind), Style::Faint), event.summary));
+                    story.detail(&format!(
+                        "{} {}",
+                        paint(&format!("{:<18}", event.kind), Style::Faint),
+                        event.summary
+                    ));
                 }
                 if event.kind == "job.failed" {
                     bail!("a job failed: {}", event.summary);
@@ -170,14 +182,19 @@ impl Walk {
         struct Rollouts {
             rollouts: Vec<Rollout>,
         }
-        let found: Rollouts = self.client()?.get(&format!("/api/v1/deployments/{MODEL}/rollouts?limit=1"))?;
+        let found: Rollouts = self
+            .client()?
+            .get(&format!("/api/v1/deployments/{MODEL}/rollouts?limit=1"))?;
         found.rollouts.into_iter().next().context("there is no rollout")
     }
 }
 
 /// Whether an event is told; windows that are fine and single stages of jobs are not.
 fn told(event: &Event) -> bool {
-    !matches!(event.kind.as_str(), "run.created" | "job.queued" | "window.labelled" | "project.declared")
+    !matches!(
+        event.kind.as_str(),
+        "run.created" | "job.queued" | "window.labelled" | "project.declared"
+    )
 }
 
 /// Every step of the loop.
@@ -213,15 +230,27 @@ fn run(walk: &Walk, story: &Story) -> anyhow::Result<((), String)> {
     let metrics: Value = serde_json::from_slice(&std::fs::read(walk.folder.join("metrics.json"))?)?;
     crate::process::output_of("git", &["add", "--all"], &walk.folder)?;
     crate::git::commit_tracked(&walk.folder, "Train on 2011")?;
-    Ok(((), format!("3 stages executed on 2011, rmse {:.1} on its last 14 days; version 1 registered", number(&metrics, "rmse")?)))
+    Ok((
+        (),
+        format!(
+            "3 stages executed on 2011, rmse {:.1} on its last 14 days; version 1 registered",
+            number(&metrics, "rmse")?
+        ),
+    ))
 }
 
 fn run_again(walk: &Walk) -> anyhow::Result<((), String)> {
     let report: Value = walk.lathe_json(&["run"], 0)?;
-    ensure!(report["executed"] == 0, "a second run executed {} stages", report["executed"]);
+    ensure!(
+        report["executed"] == 0,
+        "a second run executed {} stages",
+        report["executed"]
+    );
     let stages = report["stages"].as_array().context("the report has no stages")?;
-    let reasons: Vec<String> =
-        stages.iter().map(|line| format!("{} {}", text(&line["stage"]), text(&line["reason"]))).collect();
+    let reasons: Vec<String> = stages
+        .iter()
+        .map(|line| format!("{} {}", text(&line["stage"]), text(&line["reason"])))
+        .collect();
     Ok(((), format!("nothing executed: {}", reasons.join(", "))))
 }
 
@@ -244,11 +273,18 @@ fn start_server(walk: &mut Walk) -> anyhow::Result<((), String)> {
             break;
         }
     }
-    let told: Value = serde_json::from_str(&line).context("the server did not start; see `.lathe/server.log`")?;
-    let url = told["url"].as_str().context("the server told no address")?.to_owned();
+    let told: Value =
+        serde_json::from_str(&line).context("the server did not start; see `.lathe/server.log`")?;
+    let url = told["url"]
+        .as_str()
+        .context("the server told no address")?
+        .to_owned();
     walk.server = Some((child, url.clone()));
     walk.client()?.get::<Value>("/api/v1/about")?;
-    Ok(((), format!("{url} is healthy after {} ms", started.elapsed().as_millis())))
+    Ok((
+        (),
+        format!("{url} is healthy after {} ms", started.elapsed().as_millis()),
+    ))
 }
 
 /// What the Python client sees of the first run.
@@ -268,14 +304,20 @@ fn search_runs(walk: &Walk) -> anyhow::Result<((), String)> {
         .env("MLFLOW_TRACKING_URI", walk.url().context("the server is not up")?)
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "Python failed: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "Python failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let [runs, rmse, points, trees, commit] = said.split_whitespace().collect::<Vec<_>>()[..] else {
         bail!("Python printed `{said}`");
     };
     ensure!(points == "30", "the curve has {points} points, 30 were logged");
     Ok((
         (),
-        format!("mlflow.search_runs() finds {runs} run: rmse {rmse}, {trees} trees, a curve of {points} points, commit {commit}"),
+        format!(
+            "mlflow.search_runs() finds {runs} run: rmse {rmse}, {trees} trees, a curve of {points} points, commit {commit}"
+        ),
     ))
 }
 
@@ -283,8 +325,18 @@ fn gate(walk: &Walk, story: &Story) -> anyhow::Result<((), String)> {
     walk.lathe(&["gate", MODEL], 0, story)?;
     walk.lathe(&["deploy", MODEL], 0, story)?;
     let verdict = newest_verdict(walk, 1)?;
-    ensure!(verdict.outcome == GateOutcome::Pass, "the verdict is {:?}", verdict.outcome);
-    Ok(((), format!("version 1 passed {} rules; `champion` names it", verdict.rules.len())))
+    ensure!(
+        verdict.outcome == GateOutcome::Pass,
+        "the verdict is {:?}",
+        verdict.outcome
+    );
+    Ok((
+        (),
+        format!(
+            "version 1 passed {} rules; `champion` names it",
+            verdict.rules.len()
+        ),
+    ))
 }
 
 fn newest_verdict(walk: &Walk, version: u32) -> anyhow::Result<GateVerdict> {
@@ -292,8 +344,14 @@ fn newest_verdict(walk: &Walk, version: u32) -> anyhow::Result<GateVerdict> {
     struct Verdicts {
         verdicts: Vec<GateVerdict>,
     }
-    let found: Verdicts = walk.client()?.get(&format!("/api/v1/models/{MODEL}/versions/{version}/verdicts"))?;
-    found.verdicts.into_iter().next().with_context(|| format!("version {version} has no verdict"))
+    let found: Verdicts = walk
+        .client()?
+        .get(&format!("/api/v1/models/{MODEL}/versions/{version}/verdicts"))?;
+    found
+        .verdicts
+        .into_iter()
+        .next()
+        .with_context(|| format!("version {version} has no verdict"))
 }
 
 fn serve(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
@@ -309,19 +367,32 @@ fn serve(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
     };
     let facts: Value = client.get(&format!("/api/v1/models/{MODEL}/versions/1/facts"))?;
     let parity = &facts["parity"];
-    ensure!(number(parity, "max_abs_diff")? <= 1e-9, "answers differ from Python's by {}", parity["max_abs_diff"]);
+    ensure!(
+        number(parity, "max_abs_diff")? <= 1e-9,
+        "answers differ from Python's by {}",
+        parity["max_abs_diff"]
+    );
     story.detail(&format!(
         "{} inputs, platform {}, {:.3} ms a row",
         metadata["inputs"].as_array().map_or(0, Vec::len),
         text(&metadata["platform"]),
         number(&facts["latency"], "p50_ms")?
     ));
-    let hours = replay::hours(&walk.folder.join("data/hour.csv"), Millis::parse("2012-01-01").unwrap_or_default())?;
-    let (url, traffic) = (walk.url().context("the server is not up")?.to_owned(), walk.traffic.clone());
+    let hours = replay::hours(
+        &walk.folder.join("data/hour.csv"),
+        Millis::parse("2012-01-01").unwrap_or_default(),
+    )?;
+    let (url, traffic) = (
+        walk.url().context("the server is not up")?.to_owned(),
+        walk.traffic.clone(),
+    );
     walk.replay = Some(std::thread::spawn(move || replay::replay(&url, &hours, &traffic)));
     Ok((
         (),
-        format!("without Python, equal to it within {} on {} rows; the traffic of 2012 starts", parity["max_abs_diff"], parity["rows"]),
+        format!(
+            "without Python, equal to it within {} on {} rows; the traffic of 2012 starts",
+            parity["max_abs_diff"], parity["rows"]
+        ),
     ))
 }
 
@@ -332,7 +403,15 @@ fn watch(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
     for line in &alert.diagnosis.evidence {
         story.detail(&format!("  evidence: {line}"));
     }
-    Ok(((), format!("alert {} after {} answers: {}", alert.id, walk.traffic.answered(), alert.summary)))
+    Ok((
+        (),
+        format!(
+            "alert {} after {} answers: {}",
+            alert.id,
+            walk.traffic.answered(),
+            alert.summary
+        ),
+    ))
 }
 
 fn newest_alert(walk: &Walk, kind: &str) -> anyhow::Result<Alert> {
@@ -340,15 +419,23 @@ fn newest_alert(walk: &Walk, kind: &str) -> anyhow::Result<Alert> {
     struct Alerts {
         alerts: Vec<Value>,
     }
-    let found: Alerts = walk.client()?.get(&format!("/api/v1/alerts?deployment={MODEL}"))?;
+    let found: Alerts = walk
+        .client()?
+        .get(&format!("/api/v1/alerts?deployment={MODEL}"))?;
     let alert = found.alerts.into_iter().find(|alert| alert["kind"] == kind);
-    Ok(serde_json::from_value(alert.with_context(|| format!("there is no alert of the kind {kind}"))?)?)
+    Ok(serde_json::from_value(alert.with_context(|| {
+        format!("there is no alert of the kind {kind}")
+    })?)?)
 }
 
 fn retrain(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
     walk.follow(story, |event| event.kind == "gate.decided")?;
     let verdict = newest_verdict(walk, 2)?;
-    ensure!(verdict.outcome == GateOutcome::Pass, "the retrained version did not pass: {:?}", verdict.rules);
+    ensure!(
+        verdict.outcome == GateOutcome::Pass,
+        "the retrained version did not pass: {:?}",
+        verdict.rules
+    );
     let challenge = &verdict.evidence["challenge"];
     Ok((
         (),
@@ -362,17 +449,35 @@ fn retrain(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
 }
 
 fn promote(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
-    walk.follow(story, |event| matches!(event.kind.as_str(), "rollout.promoted" | "rollout.rolled_back"))?;
+    walk.follow(story, |event| {
+        matches!(event.kind.as_str(), "rollout.promoted" | "rollout.rolled_back")
+    })?;
     let rollout = walk.newest_rollout()?;
-    ensure!(rollout.state == RolloutState::Promoted, "the rollout ended as {:?}: {:?}", rollout.state, rollout.reason);
-    let alias: Value = walk
-        .client()?
-        .get(&format!("/api/2.0/mlflow/registered-models/alias?name={MODEL}&alias=champion"))?;
-    ensure!(alias["model_version"]["version"] == "2", "`champion` is {}", alias["model_version"]["version"]);
-    ensure!(walk.traffic.failed() == 0, "{} requests failed", walk.traffic.failed());
+    ensure!(
+        rollout.state == RolloutState::Promoted,
+        "the rollout ended as {:?}: {:?}",
+        rollout.state,
+        rollout.reason
+    );
+    let alias: Value = walk.client()?.get(&format!(
+        "/api/2.0/mlflow/registered-models/alias?name={MODEL}&alias=champion"
+    ))?;
+    ensure!(
+        alias["model_version"]["version"] == "2",
+        "`champion` is {}",
+        alias["model_version"]["version"]
+    );
+    ensure!(
+        walk.traffic.failed() == 0,
+        "{} requests failed",
+        walk.traffic.failed()
+    );
     Ok((
         (),
-        format!("shadow, canary 20 %, 50 %, all: `champion` names version 2; {} requests, 0 failed", walk.traffic.answered()),
+        format!(
+            "shadow, canary 20 %, 50 %, all: `champion` names version 2; {} requests, 0 failed",
+            walk.traffic.answered()
+        ),
     ))
 }
 
@@ -400,13 +505,36 @@ fn stop_broken(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
 }
 
 fn roll_back_slow(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
-    walk.lathe(&["deploy", MODEL, "--version", "1", "--fault", "delay=40ms", "--wait"], 3, story)?;
+    walk.lathe(
+        &[
+            "deploy",
+            MODEL,
+            "--version",
+            "1",
+            "--fault",
+            "delay=40ms",
+            "--wait",
+        ],
+        3,
+        story,
+    )?;
     let rollout = walk.newest_rollout()?;
-    ensure!(rollout.state == RolloutState::RolledBack, "the rollout ended as {:?}", rollout.state);
-    ensure!(walk.traffic.failed() == 0, "{} requests failed", walk.traffic.failed());
+    ensure!(
+        rollout.state == RolloutState::RolledBack,
+        "the rollout ended as {:?}",
+        rollout.state
+    );
+    ensure!(
+        walk.traffic.failed() == 0,
+        "{} requests failed",
+        walk.traffic.failed()
+    );
     Ok((
         (),
-        format!("a version made slow on purpose was rolled back: {}", rollout.reason.unwrap_or_default()),
+        format!(
+            "a version made slow on purpose was rolled back: {}",
+            rollout.reason.unwrap_or_default()
+        ),
     ))
 }
 
@@ -417,8 +545,20 @@ fn lineage(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
     let id = walk.traffic.last_prediction_id();
     let graph: LineageGraph = walk.lathe_json(&["lineage", &id], 0)?;
     let kinds: Vec<&str> = graph.nodes.iter().map(|node| node.kind.as_str()).collect();
-    for wanted in ["prediction", "deployment", "model version", "run", "stage", "data", "environment", "commit"] {
-        ensure!(kinds.contains(&wanted), "the way back from {id} has no {wanted}: {kinds:?}");
+    for wanted in [
+        "prediction",
+        "deployment",
+        "model version",
+        "run",
+        "stage",
+        "data",
+        "environment",
+        "commit",
+    ] {
+        ensure!(
+            kinds.contains(&wanted),
+            "the way back from {id} has no {wanted}: {kinds:?}"
+        );
     }
     walk.lathe(&["lineage", &id], 0, story)?;
     let titles: Vec<String> = graph
@@ -440,7 +580,9 @@ fn lineage(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
 }
 
 fn number(value: &Value, key: &str) -> anyhow::Result<f64> {
-    value[key].as_f64().with_context(|| format!("`{key}` is not a number"))
+    value[key]
+        .as_f64()
+        .with_context(|| format!("`{key}` is not a number"))
 }
 
 fn text(value: &Value) -> &str {

@@ -38,7 +38,11 @@ impl Story {
         work: impl FnOnce(&mut Self) -> anyhow::Result<(T, String)>,
     ) -> anyhow::Result<T> {
         let started = Instant::now();
-        self.line(&format!("{} {}", paint("▸", Style::Strong), paint(title, Style::Strong)));
+        self.line(&format!(
+            "{} {}",
+            paint("▸", Style::Strong),
+            paint(title, Style::Strong)
+        ));
         let result = work(self);
         let took = started.elapsed();
         let (value, outcome) = result.inspect_err(|error| {
@@ -48,7 +52,11 @@ impl Story {
                 took,
             });
         })?;
-        self.line(&format!("  {} {outcome} ({:.1} s)", paint("✓", Style::Good), took.as_secs_f64()));
+        self.line(&format!(
+            "  {} {outcome} ({:.1} s)",
+            paint("✓", Style::Good),
+            took.as_secs_f64()
+        ));
         self.told.push(Told { title, outcome, took });
         Ok(value)
     }
@@ -56,7 +64,10 @@ impl Story {
     /// A detail of the step under way.
     pub fn detail(&self, text: &str) {
         let at = self.started.elapsed().as_secs_f64();
-        self.line(&format!("  {} {text}", paint(&format!("{at:6.1} s"), Style::Faint)));
+        self.line(&format!(
+            "  {} {text}",
+            paint(&format!("{at:6.1} s"), Style::Faint)
+        ));
     }
 
     fn line(&self, text: &str) {
@@ -66,7 +77,13 @@ impl Story {
     }
 
     /// The summary: one screen.
-    pub fn summary(&self, took: Duration, folder: &Path, url: Option<&str>, good: bool) -> anyhow::Result<()> {
+    pub fn summary(
+        &self,
+        took: Duration,
+        folder: &Path,
+        url: Option<&str>,
+        good: bool,
+    ) -> anyhow::Result<()> {
         if self.quiet {
             let steps: Vec<_> = self
                 .told

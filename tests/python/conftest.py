@@ -1,0 +1,107 @@
+"""The real binary, started as a user would start it."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LATHE = os.environ.get("LATHE_BIN", str(ROOT / "target/debug/lathe"))
+
+
+def lathe(*args, cwd, code=0, **env):
+    """Runs `lathe ARGS`, which must end with `code`."""
+    done = subprocess.run([LATHE, *args], cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True)
+    assert done.returncode == code, f"lathe {args}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def git(cwd, *args):
+    identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+    return subprocess.run(["git", *identity, *args], cwd=cwd, check=True, capture_output=True, text=True).stdout
+
+
+class Server:
+    """`lathe server` on a free port, in a folder of its own."""
+
+    def __init__(self, folder, *args):
+        self.folder, self.args = folder, args
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [LATHE, "server", "--port", "0", "--json", *self.args],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=open(self.folder / "server.log", "a"),
+            text=True,
+        )
+        told = ""
+        for line in self.process.stdout:
+            told += line
+            if line == "}\n":
+                break
+        self.url = json.loads(told)["url"]
+
+    def kill(self):
+        """As a power cut would: nothing is flushed, nothing is said."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=10) == 0
+
+
+@pytest.fixture
+def serve():
+    """Starts servers in folders, and stops them when the test is over."""
+    started = []
+
+    def start(folder, *args):
+        started.append(Server(folder, *args))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def server(serve, tmp_path):
+    return serve(tmp_path)
+
+
+@pytest.fixture
+def mlflow(server, monkeypatch):
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    mlflow.set_tracking_uri(server.url)
+    mlflow.set_experiment("tests")
+    yield mlflow
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
+@pytest.fixture(scope="session")
+def bike(tmp_path_factory):
+    """The example, run once from a clean repository, gated and deployed."""
+    folder = tmp_path_factory.mktemp("bike")
+    tracked = git(ROOT, "ls-files", "examples/bike-demand").split()
+    for name in tracked:
+        target = folder / pathlib.Path(name).relative_to("examples/bike-demand")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((ROOT / name).read_bytes())
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "-m", "start")
+    lathe("run", cwd=folder)
+    lathe("gate", "bike-demand", cwd=folder)
+    lathe("deploy", "bike-demand", cwd=folder)
+    return folder

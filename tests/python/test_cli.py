@@ -1,0 +1,75 @@
+"""The command line: errors that name place and remedy, exit codes that mean something."""
+
+import json
+import socket
+
+import pytest
+from conftest import git, lathe
+
+
+@pytest.fixture
+def project(tmp_path):
+    git(tmp_path, "init", "--quiet")
+    lathe("init", "--name", "demo", cwd=tmp_path)
+    return tmp_path
+
+
+def test_a_project_is_made_once(project):
+    assert (project / "lathe.toml").exists() and (project / ".dvc/config").exists()
+    done = lathe("init", cwd=project, code=1)
+    assert "is a project already" in done.stderr
+
+
+def test_an_unknown_key_is_named_with_a_suggestion(project):
+    with open(project / "lathe.toml", "a") as file:
+        file.write('\n[gate.m]\nrule.good = "true"\n')
+    done = lathe("status", cwd=project, code=1)
+    assert "lathe.toml" in done.stderr and "`rule`" in done.stderr and "`rules`" in done.stderr, done.stderr
+
+
+def test_an_unreachable_server_is_named(project):
+    done = lathe("gate", "m", "--server", "http://127.0.0.1:9", cwd=project, code=1)
+    assert "http://127.0.0.1:9" in done.stderr and "hint:" in done.stderr
+
+
+def test_a_taken_port_is_named(project):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = lathe("server", "--port", str(port), cwd=project, code=1)
+    assert f"127.0.0.1:{port}" in done.stderr and "--port" in done.stderr
+
+
+def test_a_wrong_usage_ends_with_2(project):
+    assert "Usage" in lathe("deploy", cwd=project, code=2).stderr
+
+
+def test_outside_of_a_project_the_remedy_is_told(tmp_path):
+    assert "lathe init" in lathe("run", cwd=tmp_path, code=1).stderr
+
+
+def test_a_run_needs_a_pipeline(project):
+    assert "dvc.yaml" in lathe("run", cwd=project, code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["init", "run", "status", "server", "serve", "gate", "deploy", "rollback", "drift", "lineage", "demo", "doctor"],
+)
+def test_every_command_has_help_with_examples(tmp_path, command):
+    assert "Examples:" in lathe(command, "--help", cwd=tmp_path).stdout
+
+
+def test_the_doctor_speaks_json(project):
+    done = lathe("doctor", "--json", cwd=project)
+    names = {check["name"] for check in json.loads(done.stdout)}
+    assert {"clock", "disk"} <= names, names
+
+
+def test_two_files_are_compared_without_a_server(tmp_path):
+    (tmp_path / "a.csv").write_text("x\n" + "\n".join(str(i % 50) for i in range(500)))
+    (tmp_path / "b.csv").write_text("x\n" + "\n".join(str(i % 50 + 30) for i in range(500)))
+    lathe("drift", "a.csv", "a.csv", cwd=tmp_path)
+    report = json.loads(lathe("drift", "a.csv", "b.csv", "--json", cwd=tmp_path, code=3).stdout)
+    assert report["columns"][0]["outcome"] == "drift"

@@ -1,0 +1,103 @@
+"""`dvc` and `lathe` in turn on one repository."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import git, lathe
+
+PIPELINE = """stages:
+  upper:
+    cmd: tr a-z A-Z < in.txt > upper.txt
+    deps:
+    - in.txt
+    outs:
+    - upper.txt
+  split:
+    cmd: mkdir -p parts && split -l ${split.lines} upper.txt parts/
+    deps:
+    - upper.txt
+    params:
+    - split.lines
+    outs:
+    - parts
+  count:
+    cmd: 'echo "{\\"n\\": $(ls parts | wc -l)}" > count.json'
+    deps:
+    - parts
+    metrics:
+    - count.json:
+        cache: false
+"""
+
+
+def dvc(folder, *args):
+    done = subprocess.run([sys.executable, "-m", "dvc", *args], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def repository(tmp_path):
+    git(tmp_path, "init", "--quiet")
+    dvc(tmp_path, "init", "--quiet")
+    (tmp_path / "lathe.toml").write_text('[project]\nname = "letters"\n')
+    (tmp_path / "dvc.yaml").write_text(PIPELINE)
+    (tmp_path / "params.yaml").write_text("split:\n  lines: 2\n")
+    (tmp_path / "in.txt").write_text("a\nb\nc\nd\ne\n")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "-m", "start")
+    return tmp_path
+
+
+def test_dvc_finds_nothing_to_do_after_lathe(repository):
+    lathe("run", cwd=repository)
+    assert (repository / "count.json").read_text() == '{"n": 3}\n'
+    ours = (repository / "dvc.lock").read_bytes()
+    assert "up to date" in dvc(repository, "status")
+    assert "Running" not in dvc(repository, "repro")
+    assert (repository / "dvc.lock").read_bytes() == ours
+    dvc(repository, "repro", "--force", "--no-run-cache")
+    assert (repository / "dvc.lock").read_bytes() == ours, "dvc writes the same lock byte for byte"
+
+
+def test_lathe_finds_nothing_to_do_after_dvc(repository):
+    dvc(repository, "repro")
+    theirs = (repository / "dvc.lock").read_bytes()
+    assert json.loads(lathe("status", "--json", cwd=repository).stdout)["up_to_date"]
+    lathe("run", "--force", "--no-run-cache", cwd=repository)
+    assert (repository / "dvc.lock").read_bytes() == theirs
+
+
+def test_only_what_depends_on_a_change_is_executed(repository):
+    lathe("run", cwd=repository)
+    report = json.loads(lathe("run", "--json", "-S", "split.lines=1", cwd=repository).stdout)
+    assert {s["stage"]: s["outcome"] for s in report["stages"]} == {
+        "upper": "unchanged",
+        "split": "executed",
+        "count": "executed",
+    }
+    assert "up to date" in dvc(repository, "status")
+    back = json.loads(lathe("run", "--json", "-S", "split.lines=2", cwd=repository).stdout)
+    assert [s["outcome"] for s in back["stages"]] == ["unchanged", "restored", "restored"]
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (("cmd: tr a-z A-Z < in.txt > upper.txt", "cmd: exit 7"), "upper"),
+        (("    - in.txt", "    - missing.txt"), "missing.txt"),
+        (("stages:", "stages: ["), "dvc.yaml"),
+        (("    deps:\n    - in.txt", "    dep:\n    - in.txt"), "dep"),
+        (("    - in.txt", "    - parts"), "circle"),
+        (("${split.lines}", "${split.line}"), "split.line"),
+    ],
+)
+def test_a_broken_pipeline_is_told_with_its_place_and_changes_nothing(repository, change, told):
+    text = (repository / "dvc.yaml").read_text()
+    assert change[0] in text
+    (repository / "dvc.yaml").write_text(text.replace(*change))
+    done = lathe("run", cwd=repository, code=1)
+    assert told in done.stderr, done.stderr
+    assert not (repository / "dvc.lock").exists()
