@@ -13,4 +13,4 @@ pub mod rollout;
 pub mod trigger;
 pub mod windows;
 
-pub use rule::RuleError;
+pub use rule::{RuleError, check as check_rule};

@@ -44,10 +44,13 @@ impl RuleError {
     }
 }
 
-/// What an expression says about the facts, whose top level names the variables.
-pub(crate) fn evaluate(expression: &str, facts: &Json) -> Result<Json, RuleError> {
-    let env = Arc::new(Env::stdlib());
-    let program = env.compile(expression).map_err(|errors| RuleError::Syntax {
+/// Whether a text is an expression at all, so that a mistake is found when it is declared and not when it is needed.
+pub fn check(expression: &str) -> Result<(), RuleError> {
+    compile(expression, &Arc::new(Env::stdlib())).map(drop)
+}
+
+fn compile(expression: &str, env: &Arc<Env>) -> Result<cel::Program, RuleError> {
+    env.compile(expression).map_err(|errors| RuleError::Syntax {
         expression: expression.to_owned(),
         reason: errors
             .to_string()
@@ -56,7 +59,13 @@ pub(crate) fn evaluate(expression: &str, facts: &Json) -> Result<Json, RuleError
             .unwrap_or_default()
             .trim()
             .to_owned(),
-    })?;
+    })
+}
+
+/// What an expression says about the facts, whose top level names the variables.
+pub(crate) fn evaluate(expression: &str, facts: &Json) -> Result<Json, RuleError> {
+    let env = Arc::new(Env::stdlib());
+    let program = compile(expression, &env)?;
     let mut context = Context::with_env(env);
     for (name, value) in facts.as_object().into_iter().flatten() {
         context

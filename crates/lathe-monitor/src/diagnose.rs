@@ -13,6 +13,9 @@ const MISSING_MORE: f64 = 0.05;
 /// This share of values that the reference never had means a broken input.
 const UNSEEN_MANY: f64 = 0.2;
 
+/// Errors are one-sided when their mean is at least this much of their root mean square.
+const ONE_SIDED: f64 = 0.5;
+
 /// The same month explains a drift that it makes at most this much of. Weather and the like come in spells, so that
 /// even a plain week differs somewhat from its month.
 const SEASON_EXPLAINS: f64 = 0.5;
@@ -65,6 +68,11 @@ pub fn diagnose(
     let error_breached = limits
         .zip(error_now)
         .is_some_and(|(limits, found)| breaches(limits, found));
+    // Errors that all point one way come from a changed relation: inputs that merely moved take the predictions along.
+    let bias = error_now.and_then(|found| found.metrics.get("bias").copied());
+    let one_sided = error_now
+        .and_then(|found| found.metrics.get("rmse").zip(bias))
+        .is_some_and(|(rmse, bias)| ONE_SIDED <= bias.abs() / rmse);
     if let Some(found) = error_now {
         let before = error_before.map(|before| format!(" ({} when it was evaluated)", round(before)));
         evidence.push(format!(
@@ -74,8 +82,8 @@ pub fn diagnose(
             found.labelled,
             before.unwrap_or_default()
         ));
-        if let Some(bias) = found.metrics.get("bias").filter(|_| error_breached) {
-            let way = if *bias < 0.0 { "too low" } else { "too high" };
+        if let Some(bias) = bias.filter(|_| error_breached) {
+            let way = if bias < 0.0 { "too low" } else { "too high" };
             evidence.push(format!(
                 "predictions are {way} by {} on average",
                 round(bias.abs())
@@ -105,7 +113,7 @@ pub fn diagnose(
 
     let cause = if !broken.is_empty() {
         Cause::BrokenInput
-    } else if error_breached && unexplained.len() <= columns.len() / 2 {
+    } else if error_breached && (one_sided || unexplained.len() <= columns.len() / 2) {
         Cause::ChangedWorld
     } else if !unexplained.is_empty() {
         Cause::ShiftedInputs
@@ -152,9 +160,19 @@ pub fn diagnose(
             "The inputs look as they did in training, but the answers no longer fit since {}: the world has changed.{error_moved}",
             day(since)
         ),
-        Cause::ChangedWorld => format!(
+        Cause::ChangedWorld if unexplained.is_empty() => format!(
             "The inputs moved with the season ({moved}), which the training rows know, but the answers no longer fit since {}: the world has changed.{error_moved}",
             day(since)
+        ),
+        Cause::ChangedWorld => format!(
+            "The inputs moved ({moved}), but that does not explain why the answers no longer fit since {}{}: the world has changed.{error_moved}",
+            day(since),
+            bias.map(|bias| format!(
+                ", {} by {} on average",
+                if bias < 0.0 { "too low" } else { "too high" },
+                round(bias.abs())
+            ))
+            .unwrap_or_default()
         ),
         Cause::ShiftedInputs => format!(
             "The inputs moved in a way that the training rows never did at this time of year, since {}: {}.{error_moved}",

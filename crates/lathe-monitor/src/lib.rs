@@ -13,6 +13,6 @@ mod reference;
 pub use compare::{Against, compare};
 pub use diagnose::diagnose;
 pub use judge::{Judgement, Standing, judge};
-pub use performance::performance;
+pub use performance::{METRICS, performance};
 pub use profile::{Cell, Profile};
 pub use reference::{BuildError, RawColumn, Reference};

@@ -3,6 +3,9 @@ use std::collections::BTreeMap;
 use lathe_types::drift::Performance;
 use lathe_types::project::PerformanceSpec;
 
+/// The metrics that windows can be judged by.
+pub const METRICS: [&str; 4] = ["rmse", "mae", "bias", "accuracy"];
+
 /// The errors of predictions whose labels are known: pairs of (prediction, label), of `rows` answered in all.
 ///
 /// `rmse`, `mae` and `bias` (mean of prediction − label) for numbers; `accuracy` is the share of equal pairs, for

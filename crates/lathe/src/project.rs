@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use lathe_types::project::ProjectSpec;
+use lathe_monitor::METRICS;
+use lathe_types::project::{PerformanceSpec, ProjectSpec};
 
 use crate::exit::hinted;
 
@@ -144,12 +145,16 @@ pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
         )?;
         if monitor.window.0 <= 0 {
             return Err(ProjectError::Value {
-                section,
+                section: section.clone(),
                 key: "window",
                 problem: "must be longer than 0".into(),
             });
         }
+        if let Some(performance) = &monitor.performance {
+            check_performance(&section, performance)?;
+        }
     }
+    check_rules(&spec)?;
     for (name, trigger) in &spec.trigger {
         let then = &trigger.then;
         declared(
@@ -162,6 +167,55 @@ pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
         declared(format!("trigger.{name}"), "deployment", known, &then.deploy)?;
     }
     Ok(spec)
+}
+
+fn check_performance(section: &str, performance: &PerformanceSpec) -> Result<(), ProjectError> {
+    let wrong = |problem: String| {
+        Err(ProjectError::Value {
+            section: section.to_owned(),
+            key: "performance",
+            problem,
+        })
+    };
+    if !METRICS.contains(&performance.metric.as_str()) {
+        return wrong(format!(
+            "judges by `{}`; windows can be judged by {}",
+            performance.metric,
+            METRICS.join(", ")
+        ));
+    }
+    if performance.max.is_none() && performance.min.is_none() {
+        return wrong("has no limit; give it a `max` or a `min`".into());
+    }
+    Ok(())
+}
+
+/// Every expression must at least be one.
+fn check_rules(spec: &ProjectSpec) -> Result<(), ProjectError> {
+    let gates = spec.gate.iter().flat_map(|(name, gate)| {
+        gate.rules
+            .values()
+            .map(move |rule| (format!("gate.{name}"), "rules", rule))
+    });
+    let aborts = spec.deployment.iter().filter_map(|(name, deployment)| {
+        Some((format!("deployment.{name}"), "abort", deployment.abort.as_ref()?))
+    });
+    let triggers = spec.trigger.iter().flat_map(|(name, trigger)| {
+        let section = format!("trigger.{name}");
+        let set = trigger.then.set.values().map({
+            let section = section.clone();
+            move |rule| (section.clone(), "then.set", rule)
+        });
+        set.chain([(section, "when", &trigger.when)])
+    });
+    for (section, key, rule) in gates.chain(aborts).chain(triggers) {
+        lathe_automation::check_rule(rule).map_err(|error| ProjectError::Value {
+            section,
+            key,
+            problem: format!("is not CEL: {error}"),
+        })?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -198,5 +252,27 @@ mod tests {
                 .to_string()
                 .contains("a rollout step is")
         );
+    }
+
+    #[test]
+    fn a_rule_that_is_none_and_a_metric_that_nobody_computes_are_refused() {
+        let gate = "[project]\nname = 'x'\n[model.m]\npath = 'm'\nmetrics = 'm'\nreference = 'r'\n[gate.m]\n";
+        let error = parse(&format!("{gate}rules.a = 'candidate.x >'\n")).unwrap_err();
+        assert!(
+            error.to_string().starts_with("`[gate.m]` `rules` is not CEL"),
+            "{error}"
+        );
+        let monitor =
+            "[project]\nname = 'x'\n[deployment.d]\nmodel = 'models:/m@a'\n[monitor.d]\nwindow = '1h'\n";
+        let error = parse(&format!(
+            "{monitor}performance = {{ metric = 'auc', min = 0.9 }}\n"
+        ))
+        .unwrap_err();
+        assert!(
+            error.to_string().contains("judged by rmse, mae, bias, accuracy"),
+            "{error}"
+        );
+        let error = parse(&format!("{monitor}performance = {{ metric = 'rmse' }}\n")).unwrap_err();
+        assert!(error.to_string().contains("has no limit"), "{error}");
     }
 }

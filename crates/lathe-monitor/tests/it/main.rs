@@ -267,4 +267,9 @@ fn a_season_a_changed_world_and_a_broken_input_are_told_apart() {
         cause("2012-01-19T00:00:00", "2012-01-26T00:00:00", 0.0, hot),
         Cause::ShiftedInputs
     );
+    assert_eq!(
+        cause("2012-01-19T00:00:00", "2012-01-26T00:00:00", 80.0, hot),
+        Cause::ChangedWorld,
+        "errors that all point one way are not explained by inputs that moved"
+    );
 }

@@ -5,6 +5,7 @@ mod project;
 mod replay;
 mod steps;
 mod story;
+mod walk;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -47,7 +48,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let folder = std::path::absolute(call.folder.join(folder))?;
     project::make(&folder)?;
     let mut story = story::Story::new(call.json);
-    let mut walk = steps::Walk::new(&folder, args.port);
+    let mut walk = walk::Walk::new(&folder, args.port);
     let result = steps::all(&mut walk, &mut story);
     let failure = result.err();
     if let Some(error) = &failure {
