@@ -1,206 +1,104 @@
-//! Which crate may use which, who alone knows a technology, and how long files are.
+//! `cargo xtask tidy`: loads the repository once, lets every check look at it, tells what was found.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, bail};
 
-/// A crate and the crates of this workspace that it may use; the binary may use all.
-const EDGES: [(&str, &[&str]); 10] = [
-    ("lathe-types", &[]),
-    ("lathe-api", &["lathe-types"]),
-    ("lathe-store", &["lathe-types"]),
-    ("lathe-blob", &["lathe-types"]),
-    ("lathe-data", &["lathe-types", "lathe-blob"]),
-    ("lathe-pipeline", &["lathe-types", "lathe-data"]),
-    ("lathe-serving", &["lathe-types", "lathe-blob"]),
-    ("lathe-monitor", &["lathe-types"]),
-    (
-        "lathe-automation",
-        &["lathe-types", "lathe-store", "lathe-pipeline", "lathe-monitor"],
-    ),
-    (
-        "lathe-server",
-        &[
-            "lathe-types",
-            "lathe-api",
-            "lathe-store",
-            "lathe-blob",
-            "lathe-serving",
-        ],
-    ),
-];
+use crate::edges::{self, Manifest};
+use crate::{rooms, sizes};
 
-/// A text that only the named rooms may hold, and why.
-const ROOMS: [(&str, &[&str], &str); 9] = [
-    ("rusqlite", &["lathe-store"], "only the store knows the database"),
-    (
-        "axum::",
-        &["lathe-server", "lathe"],
-        "only the server and its wiring know the web framework",
-    ),
-    ("ureq::", &["lathe"], "only the binary calls other servers"),
-    (
-        "std::env::var",
-        &["lathe"],
-        "only the binary reads the environment",
-    ),
-    (
-        "SystemTime::now",
-        &["lathe"],
-        "time is passed in; only the binary reads the clock",
-    ),
-    (
-        "Command::new",
-        &["lathe", "lathe-pipeline"],
-        "only the binary and the pipeline start programs",
-    ),
-    ("clap", &["lathe"], "only the binary knows arguments"),
-    ("zip::", &["lathe-serving"], "only serving reads model files"),
-    ("statrs", &["lathe-monitor"], "only the monitor knows statistics"),
-];
-
-/// Never, anywhere.
-const NOWHERE: [&str; 3] = ["todo!(", "unimplemented!(", "dbg!("];
-
-const LINES_REPORTED: usize = 400;
-const LINES_MAX: usize = 600;
-
-/// Reports long files; fails on anything that breaks a rule.
-pub fn check() -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("xtask lies in the workspace")?;
-    let mut broken = Vec::new();
-    for (name, allowed) in EDGES {
-        let path = root.join("crates").join(name).join("Cargo.toml");
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
-        broken.extend(edges(name, allowed, &text)?);
-    }
-    let mut files = Vec::new();
-    collect(&root.join("crates"), &mut files)?;
-    files.sort();
-    for path in files {
-        let relative = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read `{relative}`"))?;
-        broken.extend(file(&relative, &text));
-        let lines = text.lines().count();
-        if LINES_REPORTED < lines {
-            println!("{lines:>5} lines  {relative}");
-        }
-    }
-    if broken.is_empty() {
-        println!("tidy");
-        return Ok(());
-    }
-    for line in &broken {
-        eprintln!("{line}");
-    }
-    bail!("{} rules are broken", broken.len())
+/// A file of the repository.
+pub struct File {
+    /// Relative to the root, `/` separated.
+    pub path: String,
+    /// Its text.
+    pub text: String,
 }
 
-/// The edges of one crate's manifest that are not allowed.
-fn edges(name: &str, allowed: &[&str], manifest: &str) -> anyhow::Result<Vec<String>> {
-    let manifest: toml::Table = manifest
-        .parse()
-        .with_context(|| format!("the manifest of `{name}`"))?;
-    let mut broken = Vec::new();
-    for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-        let used = manifest.get(section).and_then(toml::Value::as_table);
-        for used in used.into_iter().flat_map(toml::Table::keys) {
-            if used.starts_with("lathe") && !allowed.contains(&used.as_str()) {
-                broken.push(format!("{name}: may not use {used} ({section})"));
+/// What a check has to say.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// To be mended.
+    Fault(String),
+    /// To be known.
+    Note(String),
+}
+
+/// What is written by hand and grows by hand.
+const ENDINGS: [&str; 6] = [".rs", ".ts", ".tsx", ".mjs", ".py", ".sh"];
+
+/// Checks the repository; an error if anything has to be mended.
+pub fn check(root: &Path) -> anyhow::Result<()> {
+    let files = load_files(root)?;
+    let manifests = load_manifests(root)?;
+    let mut findings = edges::check(&manifests);
+    findings.extend(rooms::check(&files));
+    findings.extend(sizes::check(&files));
+    let mut faults = 0;
+    for finding in &findings {
+        match finding {
+            Finding::Note(text) => println!("note: {text}"),
+            Finding::Fault(text) => {
+                faults += 1;
+                println!("fault: {text}");
             }
         }
     }
-    Ok(broken)
-}
-
-/// What one file breaks; `path` is relative to the workspace.
-fn file(path: &str, text: &str) -> Vec<String> {
-    let mut broken = Vec::new();
-    let room = path.split('/').nth(1).unwrap_or_default();
-    // Tests may look at anything, and a build script is no part of its crate.
-    let is_source = path.contains("/src/");
-    for (at, line) in text.lines().enumerate() {
-        let code = line.split("//").next().unwrap_or_default();
-        let mut say = |what: String| broken.push(format!("{path}:{}: {what}", at + 1));
-        for never in NOWHERE.iter().filter(|never| code.contains(**never)) {
-            say(format!("`{never}…)` is not left behind"));
-        }
-        for (word, rooms, why) in ROOMS.iter().filter(|_| is_source) {
-            if holds(code, word) && !rooms.contains(&room) {
-                say(format!("`{word}`: {why}"));
-            }
-        }
+    if 0 < faults {
+        bail!("{faults} faults; the rules and their exceptions are tables in `xtask/src`");
     }
-    if path.ends_with("src/lib.rs") && !text.starts_with("//!") {
-        broken.push(format!(
-            "{path}: starts with a paragraph that says what the room is for"
-        ));
-    }
-    let lines = text.lines().count();
-    if LINES_MAX < lines {
-        broken.push(format!(
-            "{path}: {lines} lines; split it along a real seam (at most {LINES_MAX})"
-        ));
-    }
-    broken
-}
-
-/// Whether the code holds the word, not as the end of a longer one.
-fn holds(code: &str, word: &str) -> bool {
-    code.match_indices(word).any(|(at, _)| {
-        let before = code[..at].chars().next_back();
-        before.is_none_or(|c| !c.is_alphanumeric() && c != '_')
-    })
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("failed to list `{}`", folder.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
+    println!("tidy: {} files, {} crates", files.len(), manifests.len());
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_edge_that_is_not_allowed_is_named() {
-        let manifest =
-            "[dependencies]\nlathe-types.workspace = true\nlathe-store.workspace = true\nserde = \"1\"\n";
-        let found = edges("lathe-monitor", &["lathe-types"], manifest).expect("the manifest is TOML");
-        assert_eq!(found, ["lathe-monitor: may not use lathe-store (dependencies)"]);
-    }
-
-    #[test]
-    fn a_technology_outside_its_room_is_named_with_its_line() {
-        let found = file(
-            "crates/lathe-api/src/x.rs",
-            "use serde::Serialize;\nuse rusqlite::Row; // rusqlite\n",
+/// Every source file that git knows or would know.
+fn load_files(root: &Path) -> anyhow::Result<Vec<File>> {
+    let output = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .output()
+        .context("failed to start git")?;
+    if !output.status.success() {
+        bail!(
+            "git cannot list the files: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
         );
-        assert_eq!(
-            found,
-            ["crates/lathe-api/src/x.rs:2: `rusqlite`: only the store knows the database"]
-        );
-        assert!(file("crates/lathe-store/src/x.rs", "use rusqlite::Row;").is_empty());
-        assert!(file("crates/lathe-api/tests/it/x.rs", "use rusqlite::Row;").is_empty());
-        assert!(file("crates/lathe-api/src/x.rs", "let unzip::x = 1; // zip::").is_empty());
     }
+    let listed = String::from_utf8(output.stdout).context("a file's name is not UTF-8")?;
+    let mut files = Vec::new();
+    for path in listed
+        .split('\0')
+        .filter(|path| ENDINGS.iter().any(|ending| path.ends_with(ending)))
+    {
+        // Listed and deleted is not yet committed.
+        if !root.join(path).is_file() {
+            continue;
+        }
+        let text =
+            std::fs::read_to_string(root.join(path)).with_context(|| format!("failed to read `{path}`"))?;
+        files.push(File {
+            path: path.to_owned(),
+            text,
+        });
+    }
+    Ok(files)
+}
 
-    #[test]
-    fn long_files_and_leftovers_are_named() {
-        assert_eq!(file("crates/a/src/x.rs", &"\n".repeat(601)).len(), 1);
-        assert_eq!(file("crates/a/src/x.rs", "dbg!(1);").len(), 1);
-        assert_eq!(file("crates/a/src/lib.rs", "mod x;").len(), 1);
+fn load_manifests(root: &Path) -> anyhow::Result<Vec<Manifest>> {
+    let crates = root.join("crates");
+    let entries =
+        std::fs::read_dir(&crates).with_context(|| format!("failed to list `{}`", crates.display()))?;
+    let mut manifests = Vec::new();
+    for entry in entries {
+        let path = entry?.path().join("Cargo.toml");
+        if !path.is_file() {
+            continue;
+        }
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
+        manifests.push(Manifest::parse(&text).with_context(|| format!("in `{}`", path.display()))?);
     }
+    manifests.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(manifests)
 }
