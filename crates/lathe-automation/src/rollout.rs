@@ -64,8 +64,9 @@ pub fn decide(
                 });
             }
             Ok(false) => {}
-            // The stable version has answered nothing yet.
-            Err(RuleError::Unknown { .. }) => return Ok(Decision::Wait),
+            // The stable version has answered nothing yet. Once it has, every name is known: then the rule is wrong,
+            // and a version that cannot be judged must not go on.
+            Err(RuleError::Unknown { .. }) if stable.requests == 0 => return Ok(Decision::Wait),
             Err(error) => return Err(error),
         }
     }
@@ -164,8 +165,8 @@ mod tests {
         }
     }
 
-    fn decision(step: usize, age: Span, stats: &[TargetStats]) -> Decision {
-        let rollout = Rollout {
+    fn rollout(step: usize) -> Rollout {
+        Rollout {
             id: 1,
             deployment: "d".into(),
             from_version: 1,
@@ -177,8 +178,11 @@ mod tests {
             state: RolloutState::Running,
             reason: None,
             fault: None,
-        };
-        decide(&spec(), &rollout, stats, Millis(0).plus(age)).unwrap()
+        }
+    }
+
+    fn decision(step: usize, age: Span, stats: &[TargetStats]) -> Decision {
+        decide(&spec(), &rollout(step), stats, Millis(0).plus(age)).unwrap()
     }
 
     #[test]
@@ -204,6 +208,22 @@ mod tests {
             target(2, 2, Role::Canary, 20, 0, 600),
         ];
         assert!(matches!(decision(2, Span(0), &stats), Decision::Promote { .. }));
+    }
+
+    #[test]
+    fn a_rule_that_names_nothing_known_is_an_error_and_no_endless_wait() {
+        let mut spec = spec();
+        spec.abort = Some("canary.eror_rate > 0.1".into());
+        let stats = [
+            target(0, 1, Role::Stable, 20, 0, 500),
+            target(0, 2, Role::Shadow, 20, 0, 600),
+        ];
+        let told = decide(&spec, &rollout(0), &stats, Millis(0)).unwrap_err();
+        assert!(matches!(told, RuleError::Unknown { .. }), "{told}");
+        assert_eq!(
+            decide(&spec, &rollout(0), &stats[1..], Millis(0)),
+            Ok(Decision::Wait)
+        );
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn compare_column(
         verdict.reason = Some(reason);
     };
     if spec.ignore.contains(&column.name) {
-        says(Outcome::Untestable, "ignored by `lathe.toml`".into());
+        says(Outcome::Untestable, "ignored, as asked".into());
     } else if reference.n < spec.min_rows {
         says(
             Outcome::Insufficient,

@@ -260,7 +260,7 @@ impl Default for DriftSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PerformanceSpec {
-    /// `rmse`, `mae`, or for classes `accuracy`, `log_loss`.
+    /// `rmse`, `mae`, `bias`, or for classes that are numbers `accuracy`.
     pub metric: String,
     /// Values over this are a breach.
     #[serde(default, skip_serializing_if = "Option::is_none")]

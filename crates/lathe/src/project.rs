@@ -157,6 +157,13 @@ pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
     check_rules(&spec)?;
     for (name, trigger) in &spec.trigger {
         let then = &trigger.then;
+        if then.run != "dvc.yaml" {
+            return Err(ProjectError::Value {
+                section: format!("trigger.{name}"),
+                key: "then.run",
+                problem: format!("is `{}`; the pipeline that is run is `dvc.yaml`", then.run),
+            });
+        }
         declared(
             format!("trigger.{name}"),
             "gate",

@@ -16,7 +16,8 @@ use crate::clock;
 use crate::exit::hint;
 use crate::jobs::{self, Context as JobContext};
 
-/// Samples on their way from answers to windows; more than this and samples are dropped, and counted.
+/// Samples on their way from answers to windows; more than this and samples are dropped, and the
+/// log says so.
 const SAMPLES_MAX: usize = 65_536;
 
 /// The parts of a process that keeps records.

@@ -136,10 +136,14 @@ async fn predict(target: &LiveTarget, table: &Arc<Table>, draw: f64) -> Result<A
     answers.map_err(Refusal::Request)
 }
 
-/// Lets the shadow see the request, aside.
+/// Lets the shadow see the request, aside; while too many copies wait for it already, it misses some.
 fn shadow(live: &Arc<Live>, table: &Arc<Table>, draw: f64) {
+    let Ok(permit) = live.shadow_places.clone().try_acquire_owned() else {
+        return;
+    };
     let (live, table) = (live.clone(), table.clone());
     tokio::spawn(async move {
+        let _permit = permit;
         if let Some(target) = live.of_role(Role::Shadow) {
             // The answer is counted and thrown away.
             let _ = ask(target, &table, draw).await;

@@ -9,7 +9,7 @@ use lathe_store::Store;
 use lathe_types::Millis;
 use lathe_types::deployments::{Fault, LatencyHistogram, Role, TargetStats};
 use lathe_types::samples::Sample;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// The deployments of this process. Clones share them.
 #[derive(Clone)]
@@ -35,7 +35,12 @@ pub(super) struct Live {
     pub(super) rollout: i64,
     pub(super) step: usize,
     pub(super) targets: Vec<LiveTarget>,
+    /// Copies that may wait for the shadow at once.
+    pub(super) shadow_places: Arc<Semaphore>,
 }
+
+/// See [`Live::shadow_places`].
+pub(super) const SHADOW_PLACES: usize = 64;
 
 /// One version that answers, or sees copies.
 pub(super) struct LiveTarget {
@@ -99,6 +104,7 @@ impl Deployments {
                 model: Ok(Arc::new(model)),
                 counters: Mutex::default(),
             }],
+            shadow_places: Arc::new(Semaphore::new(SHADOW_PLACES)),
         });
         deployments
     }

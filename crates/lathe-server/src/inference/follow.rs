@@ -8,8 +8,9 @@ use lathe_blob::Artifacts;
 use lathe_serving::Model;
 use lathe_store::Store;
 use lathe_types::deployments::Deployment;
+use tokio::sync::Semaphore;
 
-use super::deployments::{Deployments, Live, LiveTarget};
+use super::deployments::{Deployments, Live, LiveTarget, SHADOW_PLACES};
 use super::source::version_folder;
 
 /// How soon a change in the records is seen, and how often counters are written down.
@@ -118,6 +119,7 @@ impl Deployments {
             rollout: rollout.map_or(0, |rollout| rollout.id),
             step: rollout.map_or(0, |rollout| rollout.step),
             targets,
+            shadow_places: Arc::new(Semaphore::new(SHADOW_PLACES)),
         });
     }
 }

@@ -54,6 +54,20 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         Some(version) => version,
         None => gate::newest_version(&client, model)?,
     };
+    if before.deployment.stable == Some(version) {
+        if call.json {
+            terminal::print_json(&json!({ "rollout": null, "version": version }))?;
+        } else {
+            println!("version {version} of {model} answers already");
+        }
+        return Ok(Outcome::Done);
+    }
+    if before.deployment.stable.is_some() && matches!(client, Client::Embedded(_)) {
+        return Err(hinted(
+            "a rollout goes by the traffic that a server sees, and none is named",
+            "start `lathe server`, and say `--server URL`",
+        ));
+    }
     let payload = json!({
         "deployment": args.deployment, "version": version, "fault": args.fault, "ungated": args.ungated,
     });

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use crate::cli::{Cli, Command};
 use crate::client::Client;
-use crate::exit::Outcome;
+use crate::exit::{Outcome, hinted};
 use crate::project::ProjectFile;
 use crate::settings::Place;
 
@@ -49,6 +49,18 @@ impl Call {
 
     /// A client of the place where the records are. An embedded store that nobody made yet is an error.
     pub fn client(&self) -> anyhow::Result<Client> {
+        let place = self.place()?;
+        match &place {
+            Place::Embedded { database, .. } if !database.exists() => Err(hinted(
+                format!("there are no records in `{}` yet", database.display()),
+                "make them with `lathe run`, or name a server with `--server`",
+            )),
+            _ => Client::open(&place),
+        }
+    }
+
+    /// As [`Call::client`], and makes the embedded store if it is not there.
+    pub fn client_to_write(&self) -> anyhow::Result<Client> {
         Client::open(&self.place()?)
     }
 }

@@ -83,7 +83,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let python = python::prepare(project.spec.environment.as_ref(), &project.root, &mut |line| {
         say(line)
     })?;
-    let client = call.client()?;
+    let client = call.client_to_write()?;
     background::declare(&client, &project)?;
     let tracking_url = client.tracking_url()?;
     let checkout = git::checkout(&project.root);
