@@ -19,14 +19,19 @@ at_least() { # name, version found, version needed, how to get it
 }
 
 need git "records the commit of every run" "Install it with your system's packages."
-if need cargo "builds Lathe" "Install Rust with rustup."; then
+if need cargo "builds Lathe" "Install Rust with rustup (https://rustup.rs)."; then
     at_least cargo "$(cargo --version | cut -d' ' -f2)" 1.90.0 "Run: rustup update"
 fi
+need cc "links Lathe and compiles SQLite" "Install gcc or clang (Debian: build-essential)."
 if need python3 "runs the example's stages" "Install Python 3.11 or newer."; then
     at_least python3 "$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')" 3.11 "Install a newer Python."
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        echo "missing: Python's venv module (keeps packages apart). Install python3-venv." >&2
+        missing=1
+    fi
 fi
-if need node "builds the web page" "Install Node.js 20 or newer."; then
-    at_least node "$(node --version | tr -d v)" 20.19.0 "Install a newer Node.js."
+if need node "builds the web page" "Install Node.js 20.19 or newer (https://nodejs.org)."; then
+    at_least node "$(node --version | tr -d v)" 20.19.0 "Install a newer one (https://nodejs.org)."
 fi
 need npm "builds the web page" "It comes with Node.js."
 exit $missing

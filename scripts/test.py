@@ -10,14 +10,25 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LATHE = ROOT / "target/debug/lathe"
 PYTHON = ROOT / "target/py/bin/python"
 DEMO = ROOT / "target/test-demo"
+# Far above what any command needs, a cold build on two cores included: one that hangs is a failure, not an endless wait.
+COMMAND_MINUTES_MAX = 40
 
 passed = failed = 0
+
+
+def end_group(process):
+    """Ends a command with everything it started and left behind."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def run(command, *, cwd=ROOT, env=None):
@@ -31,12 +42,24 @@ def run(command, *, cwd=ROOT, env=None):
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=True,
     )
+
+    def give_up():
+        print(f"stopped after {COMMAND_MINUTES_MAX} minutes", flush=True)
+        end_group(process)
+
+    limit = threading.Timer(COMMAND_MINUTES_MAX * 60, give_up)
+    limit.start()
     lines = []
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        lines.append(re.sub(r"\x1b\[[0-9;]*m", "", line))
-    return process.wait(), "".join(lines)
+    try:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(re.sub(r"\x1b\[[0-9;]*m", "", line))
+        return process.wait(), "".join(lines)
+    finally:
+        limit.cancel()
+        end_group(process)
 
 
 def count(part, started, code, good, bad):
@@ -117,7 +140,8 @@ def _():
     code, _ = run([uv, "pip", "install", "--quiet", "--python", PYTHON, "-r", lock])
     if code != 0:
         return code, [], []
-    code, said = run([PYTHON, "-m", "pytest", "-q", "-rA", "--color=no", "tests/python"], env={"LATHE_BIN": str(LATHE)})
+    pytest = [PYTHON, "-m", "pytest", "-v", "--durations=5", "--color=no", "tests/python"]
+    code, said = run(pytest, env={"LATHE_BIN": str(LATHE)})
     summary = said.strip().splitlines()[-1]
     return code, re.findall(r"(\d+) passed", summary), re.findall(r"(\d+) (?:failed|error)", summary)
 
@@ -152,12 +176,19 @@ def _():
             [LATHE, "server", "--port", "0"], cwd=DEMO, stdout=subprocess.PIPE, stderr=log, text=True
         )
     try:
-        url = re.search(r"http://\S+", server.stdout.readline())[0]
-        env = {"LATHE_URL": url, "CHROMIUM": browser, "NO_COLOR": "1"}
+        said = server.stdout.readline()
+        url = re.search(r"http://\S+", said)
+        if not url:
+            raise RuntimeError(f"the server did not start, see {DEMO / 'browser-server.log'}")
+        env = {"LATHE_URL": url[0], "CHROMIUM": browser, "NO_COLOR": "1"}
         code, said = run(["node", "--test", "--test-reporter=tap"], cwd=ROOT / "tests/ui", env=env)
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=10)
+        server.terminate()
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            raise
     return code, re.findall(r"^# pass (\d+)", said, re.M), re.findall(r"^# fail (\d+)", said, re.M)
 
 

@@ -16,6 +16,7 @@ def lathe(*args, cwd, code=0, **env):
     """Runs `lathe ARGS`, which must end with `code`."""
     done = subprocess.run([LATHE, *args], cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True)
     assert done.returncode == code, f"lathe {args}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "panicked" not in done.stderr, done.stderr
     return done
 
 

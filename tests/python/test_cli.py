@@ -41,8 +41,65 @@ def test_a_taken_port_is_named(project):
     assert f"127.0.0.1:{port}" in done.stderr and "--port" in done.stderr
 
 
-def test_a_wrong_usage_ends_with_2(project):
-    assert "Usage" in lathe("deploy", cwd=project, code=2).stderr
+@pytest.mark.parametrize(
+    "command", ["deploy", "frobnicate", "run --frobnicate", "server --port many", "deploy m --fault crash=1", "lineage"]
+)
+def test_a_wrong_usage_ends_with_2(project, command):
+    done = lathe(*command.split(), cwd=project, code=2)
+    assert "error:" in done.stderr and "--help" in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "command, told",
+    [
+        ("run nosuch", "nosuch"),
+        ("run -S novalue", "novalue"),
+        ("status nosuch", "nosuch"),
+        ("gate nosuch", "nosuch"),
+        ("deploy nosuch", "nosuch"),
+        ("rollback nosuch", "nosuch"),
+        ("drift nosuch", "nosuch"),
+        ("drift none.csv other.csv", "none.csv"),
+        ("lineage 00000000000000000000000000000000", "0000"),
+        ("lineage what?", "what?"),
+        ("lineage models:/nosuch/1", "nosuch"),
+        ("serve nosuch", "nosuch"),
+        ("server --backend-store-uri mysql://db", "mysql"),
+        ("--cd nosuch status", "nosuch"),
+        ("--server nonsense gate m", "nonsense"),
+    ],
+)
+def test_a_wrong_name_is_told_in_one_message(project, command, told):
+    (project / "dvc.yaml").write_text("stages:\n  only:\n    cmd: 'true'\n")
+    done = lathe(*command.split(), cwd=project, code=1)
+    assert told in done.stderr and done.stderr.count("error:") == 1, done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("[project\n", "lathe.toml"),
+        ("[project]\nname = 5\n", "name"),
+        ("[project]\n", "name"),
+        ('[project]\nname = "x"\n[gate.m]\nrules.good = "candidate.metrics.rmse <"\n', "rules.good"),
+        ('[project]\nname = "x"\n[monitor.m]\nwindow = "soon"\n', "soon"),
+    ],
+)
+def test_a_broken_project_file_is_told_with_its_place(project, text, told):
+    (project / "lathe.toml").write_text(text)
+    done = lathe("status", cwd=project, code=1)
+    assert "lathe.toml" in done.stderr and told in done.stderr, done.stderr
+
+
+def test_what_a_command_prints_for_programs_is_json(project):
+    (project / "dvc.yaml").write_text("stages:\n  only:\n    cmd: echo noise\n    deps:\n    - lathe.toml\n")
+    assert json.loads(lathe("status", "--json", cwd=project).stdout)["up_to_date"] is False
+    assert json.loads(lathe("run", "--dry", "--json", cwd=project).stdout)["executed"] == 0
+    report = json.loads(lathe("run", "--json", cwd=project).stdout)
+    assert report["executed"] == 1 and report["run_id"]
+    graph = json.loads(lathe("lineage", report["run_id"], "--json", cwd=project).stdout)
+    assert graph["nodes"][0]["kind"] == "run"
 
 
 def test_outside_of_a_project_the_remedy_is_told(tmp_path):

@@ -62,9 +62,10 @@ def test_a_server_killed_under_traffic_keeps_its_answers_and_labels(serve, bike)
         reply = requests.post(f"{server.url}/invocations", json=body)
         assert reply.status_code == 200, reply.text
         answered.append(reply.json()["prediction_ids"])
+    # Answers do not wait for the records of them, labels do: these are written when the server says so.
+    time.sleep(1)
     labels = [{"prediction_id": ids[0], "value": 7.0} for ids in answered]
     assert requests.post(f"{server.url}/api/v1/labels", json={"labels": labels}).status_code == 200
-    time.sleep(1)
     server.kill()
     server.start()
     for ids in answered:
@@ -78,3 +79,18 @@ def bike_rows(count):
         temp=0.3, atemp=0.3, hum=0.5, windspeed=0.1,
     )
     return [{**row, "hr": 6 + hour} for hour in range(count)]
+
+
+def test_a_server_killed_again_and_again_starts_again_with_all_its_runs(serve, tmp_path):
+    server = serve(tmp_path)
+    names = []
+    for number in range(5):
+        base = f"{server.url}/api/2.0/mlflow"
+        for part in range(3):
+            body = {"experiment_id": "0", "run_name": f"{number}.{part}", "tags": [{"key": "n", "value": str(number)}]}
+            assert requests.post(f"{base}/runs/create", json=body).status_code == 200
+            names.append(body["run_name"])
+        server.kill()
+        server.start()
+    found = requests.post(f"{server.url}/api/2.0/mlflow/runs/search", json={"experiment_ids": ["0"]}).json()["runs"]
+    assert sorted(run["info"]["run_name"] for run in found) == sorted(names)

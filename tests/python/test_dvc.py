@@ -100,4 +100,110 @@ def test_a_broken_pipeline_is_told_with_its_place_and_changes_nothing(repository
     (repository / "dvc.yaml").write_text(text.replace(*change))
     done = lathe("run", cwd=repository, code=1)
     assert told in done.stderr, done.stderr
+    assert done.stdout == "" or "upper" in done.stdout
     assert not (repository / "dvc.lock").exists()
+
+
+WIDE = """vars:
+- names:
+    first: one
+stages:
+  each:
+    foreach:
+      a: {from: 1, to: 3}
+      b: {from: 4, to: 9}
+    do:
+      cmd: mkdir -p out && seq ${item.from} ${item.to} > out/${key}.txt
+      outs:
+      - out/${key}.txt
+  grid:
+    matrix:
+      size: [1, 2]
+      kind: [x, ${names.first}]
+    cmd: echo ${item.size} ${item.kind} > grid-${item.size}-${item.kind}.txt
+    outs:
+    - grid-${item.size}-${item.kind}.txt:
+        persist: true
+  join:
+    wdir: work
+    cmd:
+    - cat ../out/a.txt ../out/b.txt > all.txt
+    - mkdir -p deep/er && cp all.txt deep/er/copy && touch deep/empty
+    desc: two commands in a folder of their own
+    deps:
+    - ../out/a.txt
+    - ../out/b.txt
+    - ../texts
+    params:
+    - ../other.yaml:
+      - a.list
+      - flag
+    outs:
+    - all.txt
+    - deep
+  show:
+    cmd: "echo '{\\"lines\\": 9}' > lines.json && printf 'x,y\\n1,2\\n' > plot.csv"
+    deps:
+    - work/deep
+    always_changed: false
+    metrics:
+    - lines.json:
+        cache: false
+    plots:
+    - plot.csv:
+        cache: false
+        x: x
+  done:
+    frozen: true
+    cmd: exit 1
+    deps:
+    - work/all.txt
+"""
+
+
+def test_both_write_the_same_lock_for_every_kind_of_stage(repository):
+    (repository / "dvc.yaml").write_text(WIDE)
+    (repository / "other.yaml").write_text("a:\n  list: [1, 2.50, 'x y', null]\nflag: true\n")
+    (repository / "work").mkdir()
+    (repository / "texts/sub").mkdir(parents=True)
+    (repository / "texts/ä b.txt").write_text("ü")
+    (repository / "texts/sub/run.sh").write_text("true")
+    (repository / "texts/sub/run.sh").chmod(0o755)
+    lathe("run", cwd=repository)
+    ours = (repository / "dvc.lock").read_text()
+    dvc(repository, "repro", "--force", "--no-run-cache")
+    assert (repository / "dvc.lock").read_text() == ours
+    assert json.loads(lathe("status", "--json", cwd=repository).stdout)["up_to_date"]
+
+
+def test_what_one_executed_the_other_restores(repository):
+    dvc(repository, "repro")
+    (repository / "dvc.lock").unlink()
+    for name in ("upper.txt", "count.json"):
+        (repository / name).unlink()
+    report = json.loads(lathe("run", "--json", cwd=repository).stdout)
+    outcomes = {stage["stage"]: stage["outcome"] for stage in report["stages"]}
+    assert outcomes["upper"] == "restored" and outcomes["split"] == "restored", outcomes
+    assert (repository / "upper.txt").read_text() == "A\nB\nC\nD\nE\n"
+    assert "up to date" in dvc(repository, "status")
+
+
+def test_an_output_changed_by_hand_is_made_again(repository):
+    lathe("run", cwd=repository)
+    (repository / "upper.txt").unlink()
+    (repository / "upper.txt").write_text("by hand")
+    assert "upper.txt" in dvc(repository, "status")
+    assert not json.loads(lathe("status", "--json", cwd=repository).stdout)["up_to_date"]
+    lathe("run", cwd=repository)
+    assert (repository / "upper.txt").read_text() == "A\nB\nC\nD\nE\n"
+    assert "up to date" in dvc(repository, "status")
+
+
+def test_a_failing_stage_keeps_what_was_finished_before_it(repository):
+    text = (repository / "dvc.yaml").read_text()
+    (repository / "dvc.yaml").write_text(text.replace("cmd: mkdir -p parts", "cmd: exit 9 #"))
+    done = lathe("run", cwd=repository, code=1)
+    assert "split" in done.stderr and "9" in done.stderr, done.stderr
+    (repository / "dvc.yaml").write_text(text)
+    report = json.loads(lathe("run", "--json", cwd=repository).stdout)
+    assert [stage["outcome"] for stage in report["stages"]] == ["unchanged", "executed", "executed"]

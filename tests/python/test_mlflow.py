@@ -129,3 +129,117 @@ def test_a_param_is_written_once(mlflow):
         with pytest.raises(MlflowException):
             mlflow.MlflowClient().log_param(run.info.run_id, "depth", 4)
     assert mlflow.get_run(run.info.run_id).data.params == {"depth": "3"}
+
+
+def test_a_search_pages_through_every_run_once(mlflow):
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name("tests").experiment_id
+    made = {client.create_run(experiment, run_name=f"{number}").info.run_id for number in range(23)}
+    found, token = [], None
+    while True:
+        page = client.search_runs([experiment], max_results=5, page_token=token)
+        found += [run.info.run_id for run in page]
+        token = page.token
+        if not token:
+            break
+    assert len(found) == 23 and set(found) == made
+
+
+def test_a_long_history_comes_back_whole_and_in_order(mlflow):
+    from mlflow.entities import Metric
+
+    client = mlflow.MlflowClient()
+    with mlflow.start_run() as run:
+        for start in range(0, 3000, 1000):
+            points = [Metric("loss", (step * 7919) % 3000 / 7, step, step) for step in range(start, start + 1000)]
+            client.log_batch(run.info.run_id, metrics=points)
+        with pytest.raises(MlflowException, match="1000") as error:
+            client._tracking_client.store.log_batch(
+                run.info.run_id, [Metric("loss", 0.0, 0, step) for step in range(1001)], [], []
+            )
+    assert error.value.error_code == "INVALID_PARAMETER_VALUE"
+    history = client.get_metric_history(run.info.run_id, "loss")
+    assert [point.value for point in history] == [(step * 7919) % 3000 / 7 for step in range(3000)]
+    assert mlflow.get_run(run.info.run_id).data.metrics["loss"] == (2999 * 7919) % 3000 / 7
+
+
+def test_metrics_logged_in_the_background_all_arrive(mlflow):
+    with mlflow.start_run() as run:
+        for step in range(200):
+            mlflow.log_metric("m", step, step=step, synchronous=False)
+        mlflow.flush_async_logging()
+    steps = [point.step for point in mlflow.MlflowClient().get_metric_history(run.info.run_id, "m")]
+    assert sorted(steps) == list(range(200))
+
+
+def test_experiments_are_renamed_tagged_deleted_and_restored(mlflow):
+    client = mlflow.MlflowClient()
+    made = client.create_experiment("one", tags={"team": "a"})
+    client.rename_experiment(made, "two")
+    client.set_experiment_tag(made, "stage", "draft")
+    found = client.get_experiment_by_name("two")
+    assert (found.experiment_id, found.tags) == (made, {"team": "a", "stage": "draft"})
+    assert [e.name for e in client.search_experiments(filter_string="name LIKE 'tw%'")] == ["two"]
+    client.delete_experiment(made)
+    assert client.get_experiment(made).lifecycle_stage == "deleted"
+    with pytest.raises(MlflowException):
+        client.create_run(made)
+    client.restore_experiment(made)
+    assert client.create_run(made).info.experiment_id == made
+
+
+def test_tags_go_and_runs_are_renamed(mlflow):
+    client = mlflow.MlflowClient()
+    with mlflow.start_run(tags={"keep": "1", "drop": "2"}) as run:
+        pass
+    client.delete_tag(run.info.run_id, "drop")
+    client.update_run(run.info.run_id, name="renamed")
+    found = client.get_run(run.info.run_id)
+    assert "drop" not in found.data.tags and found.data.tags["keep"] == "1"
+    assert found.info.run_name == "renamed"
+    with pytest.raises(MlflowException) as error:
+        client.delete_tag(run.info.run_id, "drop")
+    assert error.value.error_code == "RESOURCE_DOES_NOT_EXIST"
+
+
+def test_a_registry_is_kept_from_the_first_version_to_the_last(mlflow):
+    client = mlflow.MlflowClient()
+    with mlflow.start_run() as run:
+        mlflow.log_text("weights", "m/model.txt")
+    client.create_registered_model("m", tags={"team": "a"}, description="first")
+    for _ in range(3):
+        client.create_model_version("m", f"runs:/{run.info.run_id}/m", run_id=run.info.run_id)
+    client.set_model_version_tag("m", "2", "checked", "yes")
+    client.update_model_version("m", "2", description="the good one")
+    client.set_registered_model_alias("m", "champion", "2")
+    version = client.get_model_version_by_alias("m", "champion")
+    assert (version.version, version.description, version.tags) == ("2", "the good one", {"checked": "yes"})
+    assert version.run_id == run.info.run_id
+    client.set_registered_model_alias("m", "champion", "3")
+    assert client.get_model_version("m", "2").aliases == []
+    client.delete_model_version("m", "3")
+    with pytest.raises(MlflowException):
+        client.get_model_version_by_alias("m", "champion")
+    assert sorted(v.version for v in client.search_model_versions("name = 'm'")) == ["1", "2"]
+    assert client.create_model_version("m", f"runs:/{run.info.run_id}/m").version == "4", "numbers are not used again"
+    client.rename_registered_model("m", "n")
+    assert [model.name for model in client.search_registered_models()] == ["n"]
+    client.delete_registered_model("n")
+    assert client.search_registered_models() == [] and client.search_model_versions("name = 'n'") == []
+
+
+def test_autolog_alone_logs_a_model_that_loads_again(mlflow):
+    from sklearn.ensemble import RandomForestClassifier
+
+    x, y = pd.DataFrame(np.random.default_rng(2).normal(size=(80, 2)), columns=["a", "b"]), np.arange(80) % 2
+    mlflow.sklearn.autolog()
+    try:
+        model = RandomForestClassifier(4, random_state=0).fit(x, y)
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+    run = mlflow.search_runs(output_format="list")[0]
+    assert run.data.metrics["training_accuracy_score"] == pytest.approx(model.score(x, y))
+    assert run.info.status == "FINISHED" and run.outputs.model_outputs
+    logged = mlflow.search_logged_models(output_format="list")
+    assert [found.source_run_id for found in logged] == [run.info.run_id]
+    assert mlflow.sklearn.load_model(logged[0].model_uri).predict(x).tolist() == model.predict(x).tolist()

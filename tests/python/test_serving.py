@@ -1,5 +1,6 @@
 """`lathe serve` and the real Triton client."""
 
+import contextlib
 import json
 import subprocess
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 import requests
 import tritonclient.http as triton
-from conftest import LATHE
+from conftest import LATHE, lathe
 from tritonclient.utils import InferenceServerException
 
 X = pd.DataFrame(np.random.default_rng(1).normal(size=(200, 4)), columns=list("abcd"))
@@ -29,6 +30,13 @@ def served(tmp_path_factory):
         skops_trusted_types=["sklearn.tree._tree.Tree"],
         pip_requirements=[],
     )
+    with answering(folder) as url:
+        yield url, model
+
+
+@contextlib.contextmanager
+def answering(folder):
+    """`lathe serve` for one model folder."""
     process = subprocess.Popen(
         [LATHE, "serve", str(folder), "--name", "forest", "--port", "0", "--json"], stdout=subprocess.PIPE, text=True
     )
@@ -37,9 +45,11 @@ def served(tmp_path_factory):
         told += line
         if line == "}\n":
             break
-    yield json.loads(told)["url"], model
-    process.terminate()
-    assert process.wait(timeout=10) == 0
+    try:
+        yield json.loads(told)["url"]
+    finally:
+        process.terminate()
+        assert process.wait(timeout=10) == 0
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -78,7 +88,10 @@ def test_the_scoring_protocol_takes_every_form(served):
         {"inputs": {name: rows[name].tolist() for name in rows}},
     ]
     for body in bodies:
-        assert requests.post(f"{url}/invocations", json=body).json()["predictions"] == expected
+        reply = requests.post(f"{url}/invocations", json=body)
+        assert reply.json()["predictions"] == expected
+        assert len(set(reply.json()["prediction_ids"])) == len(rows)
+        assert len(reply.headers["lathe-prediction-id"]) == 32
     csv = requests.post(f"{url}/invocations", data=rows.to_csv(index=False), headers={"content-type": "text/csv"})
     assert csv.json()["predictions"] == pytest.approx(expected, abs=0)
     assert len(csv.headers["lathe-prediction-id"]) == 32
@@ -98,3 +111,109 @@ def test_bad_requests_are_told_apart(served, body, content_type, status):
     reply = requests.post(f"{served[0]}/invocations", data=body, headers={"content-type": content_type})
     assert reply.status_code == status
     assert reply.json()["error_code"] in ("BAD_REQUEST", "INVALID_PARAMETER_VALUE") and reply.json()["message"]
+
+
+def infer(url, inputs, name="forest", **more):
+    return requests.post(f"{url}/v2/models/{name}/infer", json={"inputs": inputs, **more})
+
+
+def columns_of(rows):
+    return [
+        {"name": name, "datatype": "FP64", "shape": [len(rows)], "data": rows[name].tolist()} for name in rows.columns
+    ]
+
+
+def test_the_inference_protocol_answers_columns_with_an_id(served):
+    url, model = served
+    rows = X.head(7)
+    reply = infer(url, columns_of(rows), id="mine")
+    answer = reply.json()
+    assert (answer["model_name"], answer["id"]) == ("forest", "mine")
+    assert answer["outputs"][0] == {
+        "name": "predictions", "datatype": "FP64", "shape": [7], "data": model.predict(rows).tolist(),
+    }
+    assert answer["parameters"]["prediction_id"] == reply.headers["lathe-prediction-id"]
+    other = infer(url, columns_of(rows)).json()
+    assert other["parameters"]["prediction_id"] != answer["parameters"]["prediction_id"]
+
+
+def test_the_errors_of_the_inference_protocol_have_its_form(served):
+    url, _ = served
+    good = columns_of(X.head(2))
+    for reply, status, told in [
+        (infer(url, good, name="other"), 404, "other"),
+        (infer(url, good[:3]), 400, "`d`"),
+        (infer(url, [{**good[0], "name": "e"}, *good[1:]]), 400, "`a`"),
+        (infer(url, [{**good[0], "shape": [3]}, *good[1:]]), 400, "a"),
+        (infer(url, [{**good[0], "datatype": "BYTES", "data": ["x", "y"]}, *good[1:]]), 400, "a"),
+        (infer(url, good, outputs=[{"name": "probability"}]), 400, "probability"),
+        (requests.post(f"{url}/v2/models/forest/infer", data="{"), 400, "cannot be read"),
+        (requests.post(f"{url}/v2/models/forest/infer", json={}), 400, "inputs"),
+        (requests.get(f"{url}/v2/models/forest/versions/99"), 404, "99"),
+    ]:
+        assert reply.status_code == status, reply.text
+        assert list(reply.json()) == ["error"] and told in reply.json()["error"], reply.text
+
+
+def test_many_clients_at_once_each_get_their_own_answer(served):
+    from concurrent.futures import ThreadPoolExecutor
+
+    url, model = served
+    expected = model.predict(X)
+
+    def ask(row):
+        reply = requests.post(f"{url}/invocations", json={"instances": X.iloc[[row]].to_numpy().tolist()}).json()
+        return reply["predictions"][0], reply["prediction_ids"][0]
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(200)))
+    assert [value for value, _ in answers] == expected.tolist()
+    assert len({told for _, told in answers}) == 200
+
+
+LABELS = np.where(X["a"] > X["b"], "yes", "no")
+LEVELS = (X["a"] * 2).round().astype(int)
+
+
+@pytest.mark.parametrize(
+    "name, target",
+    [
+        ("ExtraTreesRegressor", X["a"] * 3),
+        ("DecisionTreeRegressor", X["a"] * 3),
+        ("RandomForestClassifier", LABELS),
+        ("ExtraTreesClassifier", LEVELS),
+        ("DecisionTreeClassifier", LABELS),
+    ],
+)
+def test_every_kind_of_ensemble_answers_what_scikit_learn_answers(tmp_path, name, target):
+    import mlflow
+    from sklearn import ensemble, tree
+
+    kind = getattr(ensemble, name, None) or getattr(tree, name)
+    model = kind(random_state=0, max_depth=5).fit(X, target)
+    mlflow.sklearn.save_model(
+        model,
+        tmp_path / "model",
+        input_example=X.head(5),
+        serialization_format="skops",
+        skops_trusted_types=["sklearn.tree._tree.Tree"],
+        pip_requirements=[],
+    )
+    new = pd.DataFrame(np.random.default_rng(3).normal(size=(500, 4)) * 2, columns=list("abcd"))
+    with answering(tmp_path / "model") as url:
+        reply = requests.post(f"{url}/invocations", json={"instances": new.to_numpy().tolist()})
+        assert reply.status_code == 200, reply.text
+        assert reply.json()["predictions"] == model.predict(new).tolist()
+
+
+def test_a_pickle_and_a_strange_model_are_refused_with_the_remedy(tmp_path):
+    import mlflow
+    from sklearn.linear_model import LinearRegression
+
+    model = LinearRegression().fit(X, X["a"])
+    mlflow.sklearn.save_model(model, tmp_path / "pickle", serialization_format="pickle", pip_requirements=[])
+    assert "skops" in lathe("serve", "pickle", "--port", "0", cwd=tmp_path, code=1).stderr
+    mlflow.sklearn.save_model(
+        model, tmp_path / "linear", input_example=X.head(2), serialization_format="skops", pip_requirements=[]
+    )
+    assert "LinearRegression" in lathe("serve", "linear", "--port", "0", cwd=tmp_path, code=1).stderr
