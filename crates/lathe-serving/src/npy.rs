@@ -19,6 +19,8 @@ struct Field {
 
 /// A field's name when the dtype has none.
 const PLAIN: &str = "";
+/// The longest text that is read; class names are short.
+const TEXT_CHARS_MAX: usize = 4096;
 
 impl<'a> Npy<'a> {
     /// Reads the header and checks that the values are all there.
@@ -98,6 +100,19 @@ impl<'a> Npy<'a> {
         self.records(field).map(|raw| integer(field, raw)).collect()
     }
 
+    /// The values, as texts of at most the dtype's characters; NumPy pads shorter ones with zeros.
+    pub(crate) fn texts(&self) -> Result<Vec<String>, String> {
+        let field = self.field(PLAIN)?;
+        self.records(field)
+            .map(|raw| {
+                let letters = raw.chunks_exact(4).map(|four| u32::from_le_bytes(array(four)));
+                let text: Option<String> = letters.map(char::from_u32).collect();
+                let text = text.ok_or("a text is not Unicode")?;
+                Ok(text.trim_end_matches('\0').to_owned())
+            })
+            .collect()
+    }
+
     /// Whether records have the field.
     pub(crate) fn has(&self, field: &str) -> bool {
         self.fields.contains_key(field)
@@ -108,6 +123,11 @@ impl<'a> Npy<'a> {
         self.fields
             .get(PLAIN)
             .is_some_and(|field| matches!(field.kind, b'i' | b'u' | b'b'))
+    }
+
+    /// Whether the values are texts.
+    pub(crate) fn is_text(&self) -> bool {
+        self.fields.get(PLAIN).is_some_and(|field| field.kind == b'U')
     }
 
     fn field(&self, name: &str) -> Result<Field, String> {
@@ -169,21 +189,24 @@ fn fields_of(descr: &Literal) -> Result<(BTreeMap<String, Field>, usize), String
     for (name, kind) in items {
         let (order, kind) = kind.split_at_checked(1).ok_or("the dtype is empty")?;
         let (kind, bytes) = kind.split_at_checked(1).ok_or("the dtype breaks off")?;
-        let bytes: usize = bytes
+        let size: usize = bytes
             .parse()
             .map_err(|_| format!("the dtype `{kind}{bytes}` is not known"))?;
         let known = match kind.as_bytes() {
-            b"f" => matches!(bytes, 4 | 8),
-            b"i" | b"u" => matches!(bytes, 1 | 2 | 4 | 8),
-            b"b" => bytes == 1,
+            b"f" => matches!(size, 4 | 8),
+            b"i" | b"u" => matches!(size, 1 | 2 | 4 | 8),
+            b"b" => size == 1,
+            b"U" => (1..=TEXT_CHARS_MAX).contains(&size),
             // Padding.
-            b"V" => bytes <= 64,
+            b"V" => size <= 64,
             _ => false,
         };
         if !known || (order != "<" && order != "|") {
             return Err(format!("values of the type `{order}{kind}{bytes}` are not read"));
         }
         let kind = kind.as_bytes()[0];
+        // The size of texts is told in characters, of UTF-32.
+        let bytes = if kind == b'U' { size * 4 } else { size };
         fields.insert(name, Field { offset, kind, bytes });
         offset += bytes;
     }
@@ -313,6 +336,18 @@ mod tests {
             (npy.integers("left").unwrap(), npy.integers("flag").unwrap()),
             (vec![7], vec![1])
         );
+    }
+
+    #[test]
+    fn texts_are_read_without_their_padding() {
+        let letters: Vec<u8> = "no\0jä!".chars().flat_map(|c| (c as u32).to_le_bytes()).collect();
+        let header = "{'descr': '<U3', 'fortran_order': False, 'shape': (2,), }";
+        let bytes = file(header, &letters);
+        let npy = Npy::parse(&bytes).unwrap();
+        assert!(npy.is_text() && !npy.is_integer());
+        assert_eq!(npy.texts().unwrap(), ["no", "jä!"]);
+        let bytes = file(header, &[0xff; 24]);
+        assert!(Npy::parse(&bytes).unwrap().texts().is_err());
     }
 
     #[test]

@@ -280,6 +280,9 @@ impl<'a> Reader<'a> {
             return Ok(Classes::Words(words));
         }
         let npy = Npy::parse(self.file(node)?)?;
+        if npy.is_text() {
+            return Ok(Classes::Words(npy.texts()?));
+        }
         if !npy.is_integer() {
             return Err(Fault::Unsupported(
                 "the classes are neither whole numbers nor words".into(),
