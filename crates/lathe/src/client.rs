@@ -140,7 +140,10 @@ impl Client {
         let bytes = body.map(|(_, bytes)| bytes).unwrap_or_default();
         match self {
             Self::Remote { url, agent } => {
-                let request = request.uri(format!("{url}{path}")).body(bytes)?;
+                let request = request
+                    .uri(format!("{url}{path}"))
+                    .body(bytes)
+                    .map_err(|error| not_an_address(url, error))?;
                 let mut response = agent
                     .run(request)
                     .map_err(|error| unreachable_server(url, error))?;
@@ -160,6 +163,13 @@ impl Client {
             }),
         }
     }
+}
+
+fn not_an_address(url: &str, error: axum::http::Error) -> anyhow::Error {
+    anyhow!(error).context(hint(
+        format!("`{url}` is not the address of a server"),
+        "write it as `http://127.0.0.1:5000`",
+    ))
 }
 
 fn unreachable_server(url: &str, error: ureq::Error) -> anyhow::Error {
