@@ -82,8 +82,8 @@ def test_a_wrong_name_is_told_in_one_message(project, command, told):
         ("[project\n", "lathe.toml"),
         ("[project]\nname = 5\n", "name"),
         ("[project]\n", "name"),
-        ('[project]\nname = "x"\n[gate.m]\nrules.good = "candidate.metrics.rmse <"\n', "rules.good"),
-        ('[project]\nname = "x"\n[monitor.m]\nwindow = "soon"\n', "soon"),
+        (MODEL + '[gate.m]\nrules.good = "candidate.metrics.rmse <"\n', "rules.good"),
+        (MODEL + '[monitor.m]\nwindow = "soon"\n', "soon"),
     ],
 )
 def test_a_broken_project_file_is_told_with_its_place(project, text, told):

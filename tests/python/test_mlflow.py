@@ -221,7 +221,8 @@ def test_a_registry_is_kept_from_the_first_version_to_the_last(mlflow):
     with pytest.raises(MlflowException):
         client.get_model_version_by_alias("m", "champion")
     assert sorted(v.version for v in client.search_model_versions("name = 'm'")) == ["1", "2"]
-    assert client.create_model_version("m", f"runs:/{run.info.run_id}/m").version == "4", "numbers are not used again"
+    after = client.create_model_version("m", f"runs:/{run.info.run_id}/m", run_id=run.info.run_id)
+    assert after.version == "4", "the number of a deleted version is not given again"
     client.rename_registered_model("m", "n")
     assert [model.name for model in client.search_registered_models()] == ["n"]
     client.delete_registered_model("n")
