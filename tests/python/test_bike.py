@@ -51,4 +51,3 @@ def test_a_failed_gate_ends_with_3_and_names_the_rule(bike, tmp_path):
     failed = [rule for rule in verdict["rules"] if rule["outcome"] == "fail"]
     assert [rule["rule"] for rule in failed] == ["accurate"]
     assert failed[0]["values"]["candidate.metrics.rmse"] > 1.0
-    lathe("deploy", "bike-demand", cwd=folder, code=3)

@@ -71,9 +71,13 @@ def test_a_wrong_usage_ends_with_2(project, command):
 )
 def test_a_wrong_name_is_told_in_one_message(project, command, told):
     (project / "dvc.yaml").write_text("stages:\n  only:\n    cmd: 'true'\n")
+    lathe("run", cwd=project)
     done = lathe(*command.split(), cwd=project, code=1)
     assert told in done.stderr and done.stderr.count("error:") == 1, done.stderr
     assert done.stdout == ""
+
+
+MODEL = '[project]\nname = "x"\n[model.m]\npath = "m"\nmetrics = "m.json"\nreference = "m.csv"\n'
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,7 @@ def test_a_wrong_name_is_told_in_one_message(project, command, told):
         ("[project\n", "lathe.toml"),
         ("[project]\nname = 5\n", "name"),
         ("[project]\n", "name"),
-        (MODEL + '[gate.m]\nrules.good = "candidate.metrics.rmse <"\n', "rules.good"),
+        (MODEL + '[gate.m]\nrules.good = "candidate.metrics.rmse <"\n', "[gate.m]"),
         (MODEL + '[monitor.m]\nwindow = "soon"\n', "soon"),
     ],
 )
@@ -100,6 +104,11 @@ def test_what_a_command_prints_for_programs_is_json(project):
     assert report["executed"] == 1 and report["run_id"]
     graph = json.loads(lathe("lineage", report["run_id"], "--json", cwd=project).stdout)
     assert graph["nodes"][0]["kind"] == "run"
+
+
+def test_asking_makes_no_records(project):
+    done = lathe("gate", "m", cwd=project, code=1)
+    assert "lathe run" in done.stderr and not (project / ".lathe").exists()
 
 
 def test_outside_of_a_project_the_remedy_is_told(tmp_path):

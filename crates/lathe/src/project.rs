@@ -77,7 +77,7 @@ pub enum ProjectError {
         /// Where.
         section: String,
         /// Which.
-        key: &'static str,
+        key: String,
         /// What is wrong with it.
         problem: String,
     },
@@ -122,7 +122,7 @@ pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
         if deployment.model_alias().is_none() {
             return Err(ProjectError::Value {
                 section: format!("deployment.{name}"),
-                key: "model",
+                key: "model".into(),
                 problem: format!("is `{}`; write `models:/NAME@ALIAS`", deployment.model),
             });
         }
@@ -146,7 +146,7 @@ pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
         if monitor.window.0 <= 0 {
             return Err(ProjectError::Value {
                 section: section.clone(),
-                key: "window",
+                key: "window".into(),
                 problem: "must be longer than 0".into(),
             });
         }
@@ -160,7 +160,7 @@ pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
         if then.run != "dvc.yaml" {
             return Err(ProjectError::Value {
                 section: format!("trigger.{name}"),
-                key: "then.run",
+                key: "then.run".into(),
                 problem: format!("is `{}`; the pipeline that is run is `dvc.yaml`", then.run),
             });
         }
@@ -180,7 +180,7 @@ fn check_performance(section: &str, performance: &PerformanceSpec) -> Result<(),
     let wrong = |problem: String| {
         Err(ProjectError::Value {
             section: section.to_owned(),
-            key: "performance",
+            key: "performance".into(),
             problem,
         })
     };
@@ -200,20 +200,20 @@ fn check_performance(section: &str, performance: &PerformanceSpec) -> Result<(),
 /// Every expression must at least be one.
 fn check_rules(spec: &ProjectSpec) -> Result<(), ProjectError> {
     let gates = spec.gate.iter().flat_map(|(name, gate)| {
-        gate.rules
-            .values()
-            .map(move |rule| (format!("gate.{name}"), "rules", rule))
+        let rules = gate.rules.iter();
+        rules.map(move |(rule, text)| (format!("gate.{name}"), format!("rules.{rule}"), text))
     });
     let aborts = spec.deployment.iter().filter_map(|(name, deployment)| {
-        Some((format!("deployment.{name}"), "abort", deployment.abort.as_ref()?))
+        let abort = deployment.abort.as_ref()?;
+        Some((format!("deployment.{name}"), "abort".to_owned(), abort))
     });
     let triggers = spec.trigger.iter().flat_map(|(name, trigger)| {
         let section = format!("trigger.{name}");
-        let set = trigger.then.set.values().map({
+        let set = trigger.then.set.iter().map({
             let section = section.clone();
-            move |rule| (section.clone(), "then.set", rule)
+            move |(key, text)| (section.clone(), format!("then.set.{key}"), text)
         });
-        set.chain([(section, "when", &trigger.when)])
+        set.chain([(section, "when".to_owned(), &trigger.when)])
     });
     for (section, key, rule) in gates.chain(aborts).chain(triggers) {
         lathe_automation::check_rule(rule).map_err(|error| ProjectError::Value {
@@ -266,7 +266,7 @@ mod tests {
         let gate = "[project]\nname = 'x'\n[model.m]\npath = 'm'\nmetrics = 'm'\nreference = 'r'\n[gate.m]\n";
         let error = parse(&format!("{gate}rules.a = 'candidate.x >'\n")).unwrap_err();
         assert!(
-            error.to_string().starts_with("`[gate.m]` `rules` is not CEL"),
+            error.to_string().starts_with("`[gate.m]` `rules.a` is not CEL"),
             "{error}"
         );
         let monitor =

@@ -14,10 +14,26 @@ use serde_json::{Map, Value, json};
 const LABEL_DELAY: Span = Span(24 * 3_600_000);
 /// Labels go out in batches of a day.
 const LABELS_AT_ONCE: usize = 24;
-/// An hour of 2012 takes this long while nothing else happens…
-const FAST: Duration = Duration::from_millis(4);
-/// …and this long while the loop is at work, as it would in life.
-const SLOW: Duration = Duration::from_millis(30);
+/// How long an hour of 2012 takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Pace {
+    /// While nothing else happens.
+    Fast,
+    /// While a rollout wants requests to be judged by.
+    Brisk,
+    /// While a model is trained: in life, hardly any time passes meanwhile.
+    Calm,
+}
+
+impl Pace {
+    fn millis(self) -> u64 {
+        match self {
+            Self::Fast => 4,
+            Self::Brisk => 30,
+            Self::Calm => 150,
+        }
+    }
+}
 
 /// One hour of the data.
 pub struct Hour {
@@ -29,7 +45,8 @@ pub struct Hour {
 /// What the traffic is doing, seen from outside.
 #[derive(Default)]
 pub struct Traffic {
-    slow: AtomicBool,
+    /// Milliseconds an hour; 0 until somebody sets a pace: fast.
+    pace: AtomicU64,
     stopped: AtomicBool,
     answered: AtomicU64,
     failed: AtomicU64,
@@ -40,8 +57,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    pub fn go_slow(&self, slow: bool) {
-        self.slow.store(slow, Ordering::Relaxed);
+    pub fn set_pace(&self, pace: Pace) {
+        self.pace.store(pace.millis(), Ordering::Relaxed);
     }
 
     pub fn stop(&self) {
@@ -143,12 +160,11 @@ pub fn replay(url: &str, hours: &[Hour], traffic: &Arc<Traffic>) {
         if traffic.stopped.load(Ordering::Relaxed) {
             return;
         }
-        let due = Instant::now()
-            + if traffic.slow.load(Ordering::Relaxed) {
-                SLOW
-            } else {
-                FAST
-            };
+        let pace = match traffic.pace.load(Ordering::Relaxed) {
+            0 => Pace::Fast.millis(),
+            millis => millis,
+        };
+        let due = Instant::now() + Duration::from_millis(pace);
         match ask(&agent, &infer, hour) {
             Ok(id) => {
                 traffic.answered.fetch_add(1, Ordering::Relaxed);

@@ -12,7 +12,7 @@ use lathe_types::gates::{GateOutcome, GateVerdict};
 use lathe_types::lineage::LineageGraph;
 use serde_json::Value;
 
-use super::replay;
+use super::replay::{self, Pace};
 use super::story::Story;
 use super::walk::{MODEL, Walk};
 use crate::python;
@@ -221,7 +221,7 @@ fn serve(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
 
 fn watch(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
     walk.follow(story, |event| event.kind == "trigger.fired")?;
-    walk.traffic.go_slow(true);
+    walk.traffic.set_pace(Pace::Calm);
     let alert = newest_alert(walk, "performance")?;
     for line in &alert.diagnosis.evidence {
         story.detail(&format!("  evidence: {line}"));
@@ -253,6 +253,7 @@ fn newest_alert(walk: &Walk, kind: &str) -> anyhow::Result<Alert> {
 
 fn retrain(walk: &mut Walk, story: &Story) -> anyhow::Result<((), String)> {
     walk.follow(story, |event| event.kind == "gate.decided")?;
+    walk.traffic.set_pace(Pace::Brisk);
     let verdict = newest_verdict(walk, 2)?;
     ensure!(
         verdict.outcome == GateOutcome::Pass,
