@@ -59,8 +59,9 @@ pub(super) async fn answer(
     let started = Instant::now();
     let bits = uuid::Uuid::now_v7().as_u128();
     let id = PredictionId::from_bits(bits);
-    // The low 48 bits of a UUIDv7 are random.
-    let draw = (bits & 0xffff_ffff_ffff) as f64 / (1u64 << 48) as f64;
+    // Only the low 32 bits are drawn anew for each id: above them is a counter that starts anew each millisecond, and
+    // a draw from it would send all requests of one millisecond to one side of the split.
+    let draw = (bits & 0xffff_ffff) as f64 / (1u64 << 32) as f64;
     let not_ready = || Refusal::NotReady(format!("no version of `{}` answers yet", live.name));
     let asked = match version {
         Some(version) => live.of_version(version),
