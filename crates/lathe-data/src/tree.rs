@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, python_json_string};
 
 /// One file of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +37,8 @@ impl Tree {
             .map(|entry| {
                 format!(
                     r#"{{"md5": {}, "relpath": {}}}"#,
-                    ascii_json(&entry.md5),
-                    ascii_json(&entry.relpath)
+                    python_json_string(&entry.md5),
+                    python_json_string(&entry.relpath)
                 )
             })
             .collect();
@@ -67,30 +67,6 @@ impl Tree {
         }
         Ok(Self::new(entries))
     }
-}
-
-/// A string as Python's `json.dumps` writes it: everything outside ASCII escaped, as UTF-16.
-fn ascii_json(text: &str) -> String {
-    let mut json = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\n' => json.push_str("\\n"),
-            '\r' => json.push_str("\\r"),
-            '\t' => json.push_str("\\t"),
-            '\u{8}' => json.push_str("\\b"),
-            '\u{c}' => json.push_str("\\f"),
-            ' '..='~' => json.push(c),
-            _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    json.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-        }
-    }
-    json.push('"');
-    json
 }
 
 #[cfg(test)]

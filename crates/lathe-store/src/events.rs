@@ -22,19 +22,6 @@ pub fn append(tx: &Tx<'_>, at: Millis, kind: &str, subject: &str, summary: &str,
 }
 
 impl Store {
-    /// Appends one line that tells of a change outside the store.
-    pub async fn append_event(
-        &self,
-        at: Millis,
-        kind: &'static str,
-        subject: String,
-        summary: String,
-        data: Json,
-    ) -> Result<()> {
-        self.write(move |tx| append(tx, at, kind, &subject, &summary, &data))
-            .await
-    }
-
     /// The events after `seq`, oldest first, at most `limit`.
     pub async fn list_events(&self, after_seq: i64, limit: usize) -> Result<Vec<Event>> {
         self.read(move |tx| {

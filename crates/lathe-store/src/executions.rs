@@ -1,6 +1,5 @@
 //! What pipelines did for runs.
 
-use lathe_types::RunId;
 use lathe_types::executions::Execution;
 
 use crate::{Result, Store, json};
@@ -15,19 +14,6 @@ impl Store {
                 &[execution.run_id.as_str().into(), json::text(&execution)],
             )?;
             Ok(())
-        })
-        .await
-    }
-
-    /// What a pipeline did for this run, if one did.
-    pub async fn find_execution(&self, run_id: &RunId) -> Result<Option<Execution>> {
-        let run_id = run_id.clone();
-        self.read(move |tx| {
-            tx.query_opt(
-                "SELECT body FROM executions WHERE run_id = ?1",
-                &[run_id.as_str().into()],
-                |row| json::column(row, 0, "execution"),
-            )
         })
         .await
     }

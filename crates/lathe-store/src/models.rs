@@ -53,17 +53,6 @@ impl Store {
         self.read(move |tx| get_model(tx, &name)).await
     }
 
-    /// Every model, by name.
-    pub async fn list_registered_models(&self) -> Result<Vec<RegisteredModel>> {
-        self.read(|tx| {
-            let names = tx.query("SELECT name FROM registered_models ORDER BY name", &[], |row| {
-                row.get::<String>(0)
-            })?;
-            names.iter().map(|name| get_model(tx, name)).collect()
-        })
-        .await
-    }
-
     /// Gives a model another name; its versions, tags and aliases follow.
     pub async fn rename_registered_model(
         &self,
@@ -148,35 +137,10 @@ impl Store {
         .await
     }
 
-    /// Registers the next version of a model.
-    pub async fn create_model_version(&self, new: NewModelVersion, now: Millis) -> Result<ModelVersion> {
-        self.write(move |tx| create_version(tx, &new, now)).await
-    }
-
-    /// The version, if it is there.
-    pub async fn find_model_version(&self, name: &str, version: u32) -> Result<Option<ModelVersion>> {
-        let name = name.to_owned();
-        self.read(move |tx| find_version(tx, &name, version)).await
-    }
-
     /// The version.
     pub async fn get_model_version(&self, name: &str, version: u32) -> Result<ModelVersion> {
         let name = name.to_owned();
         self.read(move |tx| get_version(tx, &name, version)).await
-    }
-
-    /// The versions of a model, or of every model, oldest first.
-    pub async fn list_model_versions(&self, name: Option<&str>) -> Result<Vec<ModelVersion>> {
-        let name = name.map(str::to_owned);
-        self.read(move |tx| {
-            let sql = format!("{VERSION_COLUMNS} WHERE ?1 IS NULL OR name = ?1 ORDER BY name, version");
-            let versions = tx.query(&sql, &[name.into()], version_row)?;
-            versions
-                .into_iter()
-                .map(|version| with_tags(tx, version))
-                .collect()
-        })
-        .await
     }
 
     /// Describes a version anew.

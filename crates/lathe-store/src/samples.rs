@@ -1,7 +1,7 @@
 //! Samples and their labels, joined by prediction id whichever comes first.
 
+use lathe_types::Millis;
 use lathe_types::samples::{Label, LabelledSample, Sample};
-use lathe_types::{Millis, PredictionId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, Store, json};
@@ -115,26 +115,5 @@ impl Store {
             })
             .await?;
         Ok(counts.unwrap_or_default())
-    }
-
-    /// The sample of this id with its label, if it was kept.
-    pub async fn find_sample(&self, id: &PredictionId) -> Result<Option<LabelledSample>> {
-        let id = id.clone();
-        self.read(move |tx| {
-            tx.query_opt(
-                "SELECT samples.body, labels.value FROM samples
-                 LEFT JOIN labels ON labels.prediction_id = samples.prediction_id
-                 WHERE samples.prediction_id = ?1",
-                &[id.as_str().into()],
-                |row| {
-                    let sample = json::column(row, 0, "sample")?;
-                    Ok(LabelledSample {
-                        sample,
-                        label: json::column_opt(row, 1, "label")?,
-                    })
-                },
-            )
-        })
-        .await
     }
 }

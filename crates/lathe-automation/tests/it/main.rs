@@ -57,7 +57,7 @@ async fn start() -> Loop {
             description: None,
             tags: Vec::new(),
         };
-        store.create_model_version(version, now()).await.unwrap();
+        store.register_model_version(version, now()).await.unwrap();
     }
     let spec = json!({
         "project": { "name": "p" },

@@ -1,3 +1,5 @@
+use lathe_data::python_json_string;
+
 use super::{Node, Value, python_float};
 
 /// As Python's `json.dumps(…, sort_keys=True)` writes it; the run cache's keys are hashes of this text.
@@ -13,7 +15,7 @@ fn write(node: &Node, json: &mut String) {
         Value::Bool(b) => json.push_str(if *b { "true" } else { "false" }),
         Value::Int(i) => json.push_str(&i.to_string()),
         Value::Float(f) => json.push_str(&float(*f)),
-        Value::Str(text) => string(text, json),
+        Value::Str(text) => json.push_str(&python_json_string(text)),
         Value::List(items) => {
             json.push('[');
             for (index, item) in items.iter().enumerate() {
@@ -35,7 +37,7 @@ fn write(node: &Node, json: &mut String) {
                 if 0 < index {
                     json.push_str(", ");
                 }
-                string(&key.to_key(), json);
+                json.push_str(&python_json_string(&key.to_key()));
                 json.push_str(": ");
                 write(value, json);
             }
@@ -52,26 +54,4 @@ fn float(float: f64) -> String {
     } else {
         python_float(float)
     }
-}
-
-fn string(text: &str, json: &mut String) {
-    json.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\n' => json.push_str("\\n"),
-            '\r' => json.push_str("\\r"),
-            '\t' => json.push_str("\\t"),
-            '\u{8}' => json.push_str("\\b"),
-            '\u{c}' => json.push_str("\\f"),
-            ' '..='~' => json.push(c),
-            _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    json.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-        }
-    }
-    json.push('"');
 }

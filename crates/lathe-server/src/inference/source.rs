@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use lathe_blob::{ArtifactPath, Artifacts};
 use lathe_store::Store;
-use lathe_types::{ErrorKind, LoggedModelId, RunId};
+use lathe_types::{ErrorKind, RunId};
 
 use crate::ApiError;
 
@@ -26,31 +26,20 @@ pub async fn version_folder(
     Ok(artifacts.local_path(&path?))
 }
 
-/// Where a version's files lie.
+/// Where a version's files lie; what a client left as `runs:/…` is followed to the run's artifacts.
 pub(crate) async fn location_of_version(
     store: &Store,
     model: &str,
     version: u32,
 ) -> Result<String, ApiError> {
-    let found = store.get_model_version(model, version).await?;
-    location_of(store, &found.source).await
-}
-
-/// Where a source leads: `runs:/` and `models:/` are followed, everything else is a location already.
-async fn location_of(store: &Store, source: &str) -> Result<String, ApiError> {
-    if let Some(rest) = source.strip_prefix("runs:/") {
-        let (run, path) = rest.trim_start_matches('/').split_once('/').unwrap_or((rest, ""));
-        let run = store.get_run(RunId::parse(run)?).await?;
-        return Ok(format!("{}/{path}", run.info.artifact_uri));
-    }
-    if let Some(id) = source
-        .strip_prefix("models:/")
-        .filter(|rest| rest.starts_with("m-"))
-    {
-        let model = store.get_logged_model(LoggedModelId::parse(id)?, false).await?;
-        return Ok(model.artifact_location);
-    }
-    Ok(source.to_owned())
+    let location = store.model_version_location(model, version).await?;
+    let Some(rest) = location.strip_prefix("runs:/") else {
+        return Ok(location);
+    };
+    let rest = rest.trim_start_matches('/');
+    let (run, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let run = store.get_run(RunId::parse(run)?).await?;
+    Ok(format!("{}/{path}", run.info.artifact_uri))
 }
 
 /// The path of an `mlflow-artifacts:` URI, whichever host it names.

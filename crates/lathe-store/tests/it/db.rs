@@ -45,7 +45,7 @@ async fn a_panicking_change_is_undone_and_the_store_goes_on() {
         .await;
     assert!(panicked.is_err());
     store
-        .append_event(Millis(2), "test", "x".into(), "y".into(), json!({}))
+        .write(|tx| lathe_store::events::append(tx, Millis(2), "test", "x", "y", &json!({})))
         .await
         .unwrap();
     assert_eq!(store.list_events(0, 10).await.unwrap().len(), 1);

@@ -51,10 +51,7 @@ pub async fn execute(context: Context, job: Job) -> anyhow::Result<JobDone> {
     })?;
 
     let (deployment, alias) = served_as(spec, model);
-    let alias_of = (model.to_owned(), alias.to_owned());
-    let champion = store
-        .read(move |tx| lathe_store::models::find_alias(tx, &alias_of.0, &alias_of.1))
-        .await?;
+    let champion = store.find_model_alias(model, alias).await?;
     let champion = champion.filter(|champion| *champion != version);
     let champion_facts = match champion {
         Some(champion) => store.get_version_facts(model, champion).await?,
