@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -91,9 +92,9 @@ def mlflow(server, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def bike(tmp_path_factory):
-    """The example, run once from a clean repository, gated and deployed."""
-    folder = tmp_path_factory.mktemp("bike")
+def bike_run(tmp_path_factory):
+    """The example, run once from a clean repository."""
+    folder = tmp_path_factory.mktemp("bike-run")
     tracked = git(ROOT, "ls-files", "examples/bike-demand").split()
     for name in tracked:
         target = folder / pathlib.Path(name).relative_to("examples/bike-demand")
@@ -103,6 +104,14 @@ def bike(tmp_path_factory):
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "-m", "start")
     lathe("run", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bike(bike_run, tmp_path_factory):
+    """The example, run, gated and deployed."""
+    folder = tmp_path_factory.mktemp("bike") / "project"
+    shutil.copytree(bike_run, folder)
     lathe("gate", "bike-demand", cwd=folder)
     lathe("deploy", "bike-demand", cwd=folder)
     return folder

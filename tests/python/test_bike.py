@@ -40,9 +40,15 @@ def test_answers_equal_pythons_and_lead_back_to_the_commit(serve, bike):
     assert commit["details"]["commit"] == git(bike, "rev-list", "--max-parents=0", "HEAD").strip()
 
 
-def test_a_failed_gate_ends_with_3_and_names_the_rule(bike, tmp_path):
+def test_a_version_that_was_not_judged_is_not_deployed(bike_run, tmp_path):
+    folder = tmp_path / "unjudged"
+    shutil.copytree(bike_run, folder)
+    assert "has not been judged" in lathe("deploy", "bike-demand", cwd=folder, code=3).stdout
+
+
+def test_a_failed_gate_ends_with_3_names_the_rule_and_stops_the_deployment(bike_run, tmp_path):
     folder = tmp_path / "strict"
-    shutil.copytree(bike, folder)
+    shutil.copytree(bike_run, folder)
     text = (folder / "lathe.toml").read_text().replace("rmse <= 130.0", "rmse <= 1.0")
     (folder / "lathe.toml").write_text(text)
     told = lathe("gate", "bike-demand", "--json", cwd=folder, code=3)
@@ -51,3 +57,12 @@ def test_a_failed_gate_ends_with_3_and_names_the_rule(bike, tmp_path):
     failed = [rule for rule in verdict["rules"] if rule["outcome"] == "fail"]
     assert [rule["rule"] for rule in failed] == ["accurate"]
     assert failed[0]["values"]["candidate.metrics.rmse"] > 1.0
+    assert "did not pass its gate" in lathe("deploy", "bike-demand", cwd=folder, code=3).stdout
+
+
+def test_a_rollout_without_a_server_is_refused_with_the_remedy(bike, tmp_path):
+    folder = tmp_path / "alone"
+    shutil.copytree(bike, folder)
+    lathe("run", "-S", "train.trees=20", "-S", "train.depth=2", cwd=folder)
+    done = lathe("deploy", "bike-demand", "--ungated", cwd=folder, code=1)
+    assert "lathe server" in done.stderr and "--server" in done.stderr
