@@ -26,6 +26,16 @@ def git(cwd, *args):
     return subprocess.run(["git", *identity, *args], cwd=cwd, check=True, capture_output=True, text=True).stdout
 
 
+def told_url(process):
+    """The address in the JSON that a server prints once it is ready."""
+    told = ""
+    for line in process.stdout:
+        told += line
+        if line == "}\n":
+            break
+    return json.loads(told)["url"]
+
+
 class Server:
     """`lathe server` on a free port, in a folder of its own."""
 
@@ -41,12 +51,7 @@ class Server:
             stderr=open(self.folder / "server.log", "a"),
             text=True,
         )
-        told = ""
-        for line in self.process.stdout:
-            told += line
-            if line == "}\n":
-                break
-        self.url = json.loads(told)["url"]
+        self.url = told_url(self.process)
 
     def kill(self):
         """As a power cut would: nothing is flushed, nothing is said."""

@@ -1,7 +1,6 @@
 """`lathe serve` and the real Triton client."""
 
 import contextlib
-import json
 import subprocess
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 import pytest
 import requests
 import tritonclient.http as triton
-from conftest import LATHE, lathe
+from conftest import LATHE, lathe, told_url
 from tritonclient.utils import InferenceServerException
 
 X = pd.DataFrame(np.random.default_rng(1).normal(size=(200, 4)), columns=list("abcd"))
@@ -40,13 +39,9 @@ def answering(folder):
     process = subprocess.Popen(
         [LATHE, "serve", str(folder), "--name", "forest", "--port", "0", "--json"], stdout=subprocess.PIPE, text=True
     )
-    told = ""
-    for line in process.stdout:
-        told += line
-        if line == "}\n":
-            break
+    url = told_url(process)
     try:
-        yield json.loads(told)["url"]
+        yield url
     finally:
         process.terminate()
         assert process.wait(timeout=10) == 0

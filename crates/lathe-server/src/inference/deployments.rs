@@ -163,7 +163,7 @@ impl Live {
     }
 
     /// The model that says what requests look like: the stable one's.
-    pub(super) fn face(&self) -> Option<&Arc<Model>> {
+    pub(super) fn stable_model(&self) -> Option<&Arc<Model>> {
         let stable = self.of_role(Role::Stable).or(self.targets.first())?;
         stable.model.as_ref().ok()
     }

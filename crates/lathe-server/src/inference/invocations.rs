@@ -28,13 +28,13 @@ where
 }
 
 /// An error as MLflow's scoring server tells it.
-struct Told {
+struct ScoringError {
     status: StatusCode,
     code: &'static str,
     message: String,
 }
 
-impl Told {
+impl ScoringError {
     fn bad_request(message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -44,7 +44,7 @@ impl Told {
     }
 }
 
-impl IntoResponse for Told {
+impl IntoResponse for ScoringError {
     fn into_response(self) -> Response {
         (
             self.status,
@@ -54,7 +54,7 @@ impl IntoResponse for Told {
     }
 }
 
-impl From<PredictError> for Told {
+impl From<PredictError> for ScoringError {
     fn from(error: PredictError) -> Self {
         let code = match error {
             PredictError::MissingColumn { .. } | PredictError::Shape(_) => "INVALID_PARAMETER_VALUE",
@@ -68,7 +68,7 @@ impl From<PredictError> for Told {
     }
 }
 
-impl From<Refusal> for Told {
+impl From<Refusal> for ScoringError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Request(error) => error.into(),
@@ -90,14 +90,14 @@ async fn invoke_only(
     State(deployments): State<Deployments>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Told> {
+) -> Result<Response, ScoringError> {
     let all = deployments.all();
     let [live] = all.as_slice() else {
         let names: Vec<String> = all
             .iter()
             .map(|live| format!("/deployments/{}/invocations", live.name))
             .collect();
-        return Err(Told {
+        return Err(ScoringError {
             status: StatusCode::NOT_FOUND,
             code: "RESOURCE_DOES_NOT_EXIST",
             message: match names.is_empty() {
@@ -114,8 +114,8 @@ async fn invoke(
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Told> {
-    let live = deployments.get(&name).ok_or_else(|| Told {
+) -> Result<Response, ScoringError> {
+    let live = deployments.get(&name).ok_or_else(|| ScoringError {
         status: StatusCode::NOT_FOUND,
         code: "RESOURCE_DOES_NOT_EXIST",
         message: format!("no deployment is called `{name}`"),
@@ -128,10 +128,10 @@ async fn reply(
     live: &Arc<Live>,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Response, Told> {
+) -> Result<Response, ScoringError> {
     let not_ready = || Refusal::NotReady(format!("no version of `{}` answers yet", live.name));
-    let signature = live.face().ok_or_else(not_ready)?.signature().clone();
-    let at = event_time(headers).map_err(Told::bad_request)?;
+    let signature = live.stable_model().ok_or_else(not_ready)?.signature().clone();
+    let at = event_time(headers).map_err(ScoringError::bad_request)?;
     let table = read(headers, body, &signature)?;
     let rows = table.rows();
     let answered = answer(deployments, live, None, table, at).await?;
@@ -149,7 +149,7 @@ async fn reply(
         .into_response())
 }
 
-fn read(headers: &HeaderMap, body: &[u8], signature: &Signature) -> Result<Table, Told> {
+fn read(headers: &HeaderMap, body: &[u8], signature: &Signature) -> Result<Table, ScoringError> {
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
@@ -158,7 +158,7 @@ fn read(headers: &HeaderMap, body: &[u8], signature: &Signature) -> Result<Table
         .split_once(';')
         .unwrap_or((content_type.unwrap_or_default(), ""));
     let parameters = parameters.trim().to_ascii_lowercase();
-    let unsupported = || Told {
+    let unsupported = || ScoringError {
         status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
         code: "BAD_REQUEST",
         message: "the content type must be `application/json` or `text/csv`, in UTF-8".into(),
@@ -166,7 +166,7 @@ fn read(headers: &HeaderMap, body: &[u8], signature: &Signature) -> Result<Table
     if !parameters.is_empty() && parameters.replace(' ', "") != "charset=utf-8" {
         return Err(unsupported());
     }
-    let text = std::str::from_utf8(body).map_err(|_| Told::bad_request("the body is not UTF-8"))?;
+    let text = std::str::from_utf8(body).map_err(|_| ScoringError::bad_request("the body is not UTF-8"))?;
     match kind.trim().to_ascii_lowercase().as_str() {
         "application/json" => read_json(text, signature),
         "text/csv" => read_csv(text, signature),
@@ -181,18 +181,19 @@ struct Split {
     data: Vec<Vec<Value>>,
 }
 
-fn read_json(text: &str, signature: &Signature) -> Result<Table, Told> {
+fn read_json(text: &str, signature: &Signature) -> Result<Table, ScoringError> {
     let body: Map<String, Value> = serde_json::from_str(&without_bare_nan(text))
-        .map_err(|error| Told::bad_request(format!("the body is not a JSON object: {error}")))?;
+        .map_err(|error| ScoringError::bad_request(format!("the body is not a JSON object: {error}")))?;
     const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
     let mut given = body.into_iter().filter(|(key, _)| FORMS.contains(&key.as_str()));
     let (Some((form, value)), None) = (given.next(), given.next()) else {
-        return Err(Told::bad_request(format!(
+        return Err(ScoringError::bad_request(format!(
             "the body must hold exactly one of {}",
             FORMS.join(", ")
         )));
     };
-    let wrong = |error: serde_json::Error| Told::bad_request(format!("`{form}` cannot be read: {error}"));
+    let wrong =
+        |error: serde_json::Error| ScoringError::bad_request(format!("`{form}` cannot be read: {error}"));
     Ok(match form.as_str() {
         "dataframe_split" => {
             let split: Split = serde_json::from_value(value).map_err(wrong)?;
@@ -210,7 +211,7 @@ fn read_json(text: &str, signature: &Signature) -> Result<Table, Told> {
 }
 
 /// `instances` (rows) and `inputs` (rows, or columns by name).
-fn tensors(value: Value, form: &str, signature: &Signature) -> Result<Table, Told> {
+fn tensors(value: Value, form: &str, signature: &Signature) -> Result<Table, ScoringError> {
     match value {
         Value::Object(by_name) => {
             let columns: Vec<(String, Vec<Value>)> = by_name
@@ -234,11 +235,14 @@ fn tensors(value: Value, form: &str, signature: &Signature) -> Result<Table, Tol
         }
         Value::Array(rows) => {
             let rows: Result<Vec<Vec<Value>>, _> = rows.into_iter().map(serde_json::from_value).collect();
-            let rows =
-                rows.map_err(|_| Told::bad_request(format!("`{form}` must hold rows: lists or objects")))?;
+            let rows = rows.map_err(|_| {
+                ScoringError::bad_request(format!("`{form}` must hold rows: lists or objects"))
+            })?;
             Ok(Table::from_rows(&rows, signature)?)
         }
-        _ => Err(Told::bad_request(format!("`{form}` must be a list or an object"))),
+        _ => Err(ScoringError::bad_request(format!(
+            "`{form}` must be a list or an object"
+        ))),
     }
 }
 
@@ -250,11 +254,11 @@ fn scalar(value: Value) -> Value {
     }
 }
 
-fn columns(names: Vec<String>, rows: Vec<Vec<Value>>) -> Result<Vec<(String, Vec<Value>)>, Told> {
+fn columns(names: Vec<String>, rows: Vec<Vec<Value>>) -> Result<Vec<(String, Vec<Value>)>, ScoringError> {
     let mut columns: Vec<(String, Vec<Value>)> = names.into_iter().map(|name| (name, Vec::new())).collect();
     for (index, row) in rows.into_iter().enumerate() {
         if row.len() != columns.len() {
-            return Err(Told::bad_request(format!(
+            return Err(ScoringError::bad_request(format!(
                 "row {index} has {} values for {} columns",
                 row.len(),
                 columns.len()
@@ -267,9 +271,9 @@ fn columns(names: Vec<String>, rows: Vec<Vec<Value>>) -> Result<Vec<(String, Vec
     Ok(columns)
 }
 
-fn read_csv(text: &str, signature: &Signature) -> Result<Table, Told> {
+fn read_csv(text: &str, signature: &Signature) -> Result<Table, ScoringError> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let wrong = |error: csv::Error| Told::bad_request(format!("the body is not CSV: {error}"));
+    let wrong = |error: csv::Error| ScoringError::bad_request(format!("the body is not CSV: {error}"));
     let names = reader
         .headers()
         .map_err(wrong)?

@@ -40,21 +40,21 @@ where
 }
 
 /// An error in the protocol's form.
-struct Told(StatusCode, String);
+struct OipError(StatusCode, String);
 
-impl Told {
+impl OipError {
     fn bad(message: impl Into<String>) -> Self {
         Self(StatusCode::BAD_REQUEST, message.into())
     }
 }
 
-impl IntoResponse for Told {
+impl IntoResponse for OipError {
     fn into_response(self) -> Response {
         (self.0, Json(json!({ "error": self.1 }))).into_response()
     }
 }
 
-impl From<Refusal> for Told {
+impl From<Refusal> for OipError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Request(error) => Self::bad(error.to_string()),
@@ -64,7 +64,7 @@ impl From<Refusal> for Told {
     }
 }
 
-fn find(deployments: &Deployments, name: &str) -> Result<Arc<Live>, Told> {
+fn find(deployments: &Deployments, name: &str) -> Result<Arc<Live>, OipError> {
     deployments.get(name).ok_or_else(|| {
         let known: Vec<String> = deployments.all().iter().map(|live| live.name.clone()).collect();
         let known = if known.is_empty() {
@@ -72,7 +72,7 @@ fn find(deployments: &Deployments, name: &str) -> Result<Arc<Live>, Told> {
         } else {
             known.join(", ")
         };
-        Told(
+        OipError(
             StatusCode::NOT_FOUND,
             format!("no model is called `{name}`; there is: {known}"),
         )
@@ -90,7 +90,7 @@ async fn ready(State(deployments): State<Deployments>) -> Response {
     let ready = deployments
         .all()
         .iter()
-        .all(|live| live.targets.is_empty() || live.face().is_some());
+        .all(|live| live.targets.is_empty() || live.stable_model().is_some());
     let status = if ready {
         StatusCode::OK
     } else {
@@ -107,28 +107,28 @@ async fn models(State(deployments): State<Deployments>) -> Json<Value> {
 async fn model(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Told> {
+) -> Result<Json<Value>, OipError> {
     metadata(&*find(&deployments, &name)?)
 }
 
 async fn version(
     State(deployments): State<Deployments>,
     Path((name, version)): Path<(String, String)>,
-) -> Result<Json<Value>, Told> {
+) -> Result<Json<Value>, OipError> {
     let live = find(&deployments, &name)?;
     known_version(&live, &version)?;
     metadata(&live)
 }
 
-fn metadata(live: &Live) -> Result<Json<Value>, Told> {
+fn metadata(live: &Live) -> Result<Json<Value>, OipError> {
     let not_ready = || {
-        Told(
+        OipError(
             StatusCode::SERVICE_UNAVAILABLE,
             format!("no version of `{}` answers yet", live.name),
         )
     };
-    let face = live.face().ok_or_else(not_ready)?;
-    let inputs: Vec<Value> = face
+    let model = live.stable_model().ok_or_else(not_ready)?;
+    let inputs: Vec<Value> = model
         .signature()
         .inputs
         .iter()
@@ -138,24 +138,24 @@ fn metadata(live: &Live) -> Result<Json<Value>, Told> {
     Ok(Json(json!({
         "name": live.name,
         "versions": answering.map(|target| target.version.to_string()).collect::<Vec<_>>(),
-        "platform": format!("lathe_{}", face.runtime()),
+        "platform": format!("lathe_{}", model.runtime()),
         "inputs": inputs,
-        "outputs": [{ "name": OUTPUT, "datatype": face.output_datatype(), "shape": [-1] }],
+        "outputs": [{ "name": OUTPUT, "datatype": model.output_datatype(), "shape": [-1] }],
     })))
 }
 
 async fn model_ready(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
-) -> Result<Response, Told> {
+) -> Result<Response, OipError> {
     let live = find(&deployments, &name)?;
-    Ok(readiness(&name, live.face().is_some()))
+    Ok(readiness(&name, live.stable_model().is_some()))
 }
 
 async fn version_ready(
     State(deployments): State<Deployments>,
     Path((name, version)): Path<(String, String)>,
-) -> Result<Response, Told> {
+) -> Result<Response, OipError> {
     let live = find(&deployments, &name)?;
     let version = known_version(&live, &version)?;
     Ok(readiness(
@@ -174,7 +174,7 @@ fn readiness(name: &str, ready: bool) -> Response {
     (status, Json(json!({ "name": name, "ready": ready }))).into_response()
 }
 
-fn known_version(live: &Live, text: &str) -> Result<u32, Told> {
+fn known_version(live: &Live, text: &str) -> Result<u32, OipError> {
     let version = text
         .parse()
         .ok()
@@ -185,7 +185,7 @@ fn known_version(live: &Live, text: &str) -> Result<u32, Told> {
             .iter()
             .map(|target| target.version.to_string())
             .collect();
-        Told(
+        OipError(
             StatusCode::NOT_FOUND,
             format!(
                 "version {text} of `{}` does not answer; these do: {}",
@@ -234,7 +234,7 @@ async fn infer(
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Told> {
+) -> Result<Response, OipError> {
     reply(&deployments, &name, None, &headers, &body).await
 }
 
@@ -243,7 +243,7 @@ async fn infer_version(
     Path((name, version)): Path<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Told> {
+) -> Result<Response, OipError> {
     reply(&deployments, &name, Some(&version), &headers, &body).await
 }
 
@@ -253,12 +253,12 @@ async fn reply(
     version: Option<&str>,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Response, Told> {
+) -> Result<Response, OipError> {
     let live = find(deployments, name)?;
     let version = version.map(|text| known_version(&live, text)).transpose()?;
     let not_ready = || Refusal::NotReady(format!("no version of `{name}` answers yet"));
-    let signature = live.face().ok_or_else(not_ready)?.signature().clone();
-    let at = event_time(headers).map_err(Told::bad)?;
+    let signature = live.stable_model().ok_or_else(not_ready)?.signature().clone();
+    let at = event_time(headers).map_err(OipError::bad)?;
     let (request, mut raw) = parse(headers, body)?;
     if let Some(unknown) = request
         .outputs
@@ -266,7 +266,7 @@ async fn reply(
         .flatten()
         .find(|output| output.name != OUTPUT)
     {
-        return Err(Told::bad(format!(
+        return Err(OipError::bad(format!(
             "the model has no output `{}`; it has `{OUTPUT}`",
             unknown.name
         )));
@@ -280,22 +280,22 @@ async fn reply(
                 Some(bytes)
             }
             Some(_) => {
-                return Err(Told::bad(format!(
+                return Err(OipError::bad(format!(
                     "the raw bytes of input `{}` break off",
                     input.name
                 )));
             }
             None => None,
         };
-        values.push(input.values(bytes).map_err(Told::bad)?);
+        values.push(input.values(bytes).map_err(OipError::bad)?);
     }
-    let table = tensors::table(&request.inputs, values, &signature).map_err(Told::bad)?;
+    let table = tensors::table(&request.inputs, values, &signature).map_err(OipError::bad)?;
     let answered = answer(deployments, &live, version, table, at).await?;
     Ok(respond(&live, &request, &answered))
 }
 
 /// The JSON of a request, and the raw tensors behind it.
-fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(Request, &'a [u8]), Told> {
+fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(Request, &'a [u8]), OipError> {
     let length = match headers.get(HEADER_LENGTH) {
         None => body.len(),
         Some(value) => value
@@ -303,11 +303,11 @@ fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(Request, &'a [u8]),
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .filter(|length| *length <= body.len())
-            .ok_or_else(|| Told::bad("`Inference-Header-Content-Length` does not fit the body"))?,
+            .ok_or_else(|| OipError::bad("`Inference-Header-Content-Length` does not fit the body"))?,
     };
     let (header, raw) = body.split_at(length);
     let request = serde_json::from_slice(header)
-        .map_err(|error| Told::bad(format!("the request cannot be read: {error}")))?;
+        .map_err(|error| OipError::bad(format!("the request cannot be read: {error}")))?;
     Ok((request, raw))
 }
 

@@ -100,7 +100,10 @@ async fn restore(
     State(state): State<AppState>,
     Message(request): Message<RunById>,
 ) -> Result<Json<Empty>, ApiError> {
-    state.store.restore_run(request.id()?).await?;
+    state
+        .store
+        .restore_run(request.id()?, (state.options.now)())
+        .await?;
     Ok(Json(Empty {}))
 }
 

@@ -194,6 +194,9 @@ async fn a_deleted_run_takes_nothing_until_it_is_restored() {
     assert_eq!(app.refused("runs/set-tag", &tag.to_string()).await.0, 400);
     assert_eq!(get(&app, &id).await["info"]["lifecycle_stage"], "deleted");
     app.post("runs/restore", json!({"run_id": id})).await;
+    let told = app.store.latest_events(2).await.unwrap();
+    let kinds: Vec<&str> = told.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["run.deleted", "run.restored"]);
     app.post("runs/set-tag", tag.clone()).await;
     app.post("runs/delete-tag", tag.clone()).await;
     assert_eq!(app.refused("runs/delete-tag", &tag.to_string()).await.0, 404);

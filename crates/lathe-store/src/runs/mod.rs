@@ -101,13 +101,14 @@ impl Store {
                 "UPDATE runs SET lifecycle = 'deleted', deleted_at = ?2 WHERE run_no = ?1",
                 &[run.no.into(), now.0.into()],
             )?;
-            Ok(())
+            let summary = format!("run `{}` deleted; it can be restored", run.info.name);
+            events::append(tx, now, "run.deleted", &subject(&id), &summary, &json!({}))
         })
         .await
     }
 
     /// Takes a deletion back.
-    pub async fn restore_run(&self, id: RunId) -> Result<()> {
+    pub async fn restore_run(&self, id: RunId, now: Millis) -> Result<()> {
         self.write(move |tx| {
             let run = numbered(tx, &id)?;
             if run.info.lifecycle == Lifecycle::Active {
@@ -119,7 +120,8 @@ impl Store {
                 "UPDATE runs SET lifecycle = 'active', deleted_at = NULL WHERE run_no = ?1",
                 &[run.no.into()],
             )?;
-            Ok(())
+            let summary = format!("run `{}` restored", run.info.name);
+            events::append(tx, now, "run.restored", &subject(&id), &summary, &json!({}))
         })
         .await
     }
