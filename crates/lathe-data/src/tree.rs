@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, python_json_string};
+use lathe_yaml::python_json_string;
+
+use crate::{Error, Result};
 
 /// One file of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,7 +19,8 @@ mod snapshot;
 mod stage;
 mod template;
 mod vars;
-mod yaml;
+
+use lathe_yaml as yaml;
 
 pub use error::{Error, Result};
 pub use execute::{ExecuteOptions, Report, StageEvent, execute, plan_project};

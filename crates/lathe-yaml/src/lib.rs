@@ -3,12 +3,14 @@
 
 mod emit;
 mod json;
+mod python_text;
 mod read;
 mod scalar;
 mod value;
 
 pub use emit::{emit, emit_scalar};
 pub use json::to_python_json;
+pub use python_text::python_json_string;
 pub use read::{SyntaxError, read};
 pub use scalar::python_float;
 pub use value::{Node, Span, Value};

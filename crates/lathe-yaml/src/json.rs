@@ -1,6 +1,4 @@
-use lathe_data::python_json_string;
-
-use super::{Node, Value, python_float};
+use super::{Node, Value, python_float, python_json_string};
 
 /// As Python's `json.dumps(…, sort_keys=True)` writes it; the run cache's keys are hashes of this text.
 pub fn to_python_json(node: &Node) -> String {
