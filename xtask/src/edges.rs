@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("lathe-pipeline", &["lathe-types", "lathe-data", "lathe-yaml"]),
     ("lathe-serving", &["lathe-types"]),
     ("lathe-monitor", &["lathe-types"]),
+    ("lathe-diff", &[]),
     (
         "lathe-automation",
         &["lathe-types", "lathe-store", "lathe-monitor"],
@@ -50,7 +51,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("serde-saphyr", &["lathe-serving"]),
     ("statrs", &["lathe-monitor"]),
     ("ureq", &["lathe"]),
-    ("zip", &["lathe-serving"]),
+    ("zip", &["lathe-serving", "lathe-diff"]),
 ];
 
 /// What a crate declares.
