@@ -15,6 +15,6 @@ mod write;
 pub use cache::Cache;
 pub use error::{Error, Result};
 pub use hash::{Content, Hashed, hash_path};
-pub use repo::{Repo, share_cache};
+pub use repo::{Repo, share_cache, use_own_cache};
 pub use tree::{Tree, TreeEntry};
 pub use write::{remove_path, write_atomically};

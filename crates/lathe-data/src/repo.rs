@@ -95,6 +95,12 @@ pub fn share_cache(root: &Path, worktree: &Path) -> Result<()> {
     write::write_atomically(&config, text.as_bytes())
 }
 
+/// Gives `worktree` a cache of its own, whatever its `.dvc/config` says.
+pub fn use_own_cache(worktree: &Path) -> Result<()> {
+    let config = worktree.join(DVC).join("config.local");
+    write::write_atomically(&config, b"[cache]\n    dir = cache\n")
+}
+
 const DVCIGNORE: &str = "\
 # Add patterns of files dvc should ignore, which could improve
 # the performance. Learn more at

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use crate::{Places, Rules, archive, json};
+use crate::{Difference, Places, Rules, archive, json};
 
 const SCHEMA: &str = "schema.json";
 /// Deeper schemas are not followed.
@@ -15,6 +15,7 @@ pub(crate) fn compare(expected: &[u8], found: &[u8], rules: &Rules) -> Option<Pl
     let (other_schema, other_arrays) = read(found)?;
     let mut places = Places::default();
     json::values(&mut places, "", &schema, &other_schema, rules);
+    allow_identities(&mut places);
     let of_arrays = archive::members(&arrays, &other_arrays, rules);
     if places.is_empty() {
         return Some(of_arrays);
@@ -23,6 +24,23 @@ pub(crate) fn compare(expected: &[u8], found: &[u8], rules: &Rules) -> Option<Pl
     places.matter.extend(of_arrays.matter);
     places.more += of_arrays.more;
     Some(places)
+}
+
+/// MLflow's autologging writes the run into the estimator.
+const IDENTITY: &str = "_mlflow_run_id.content";
+
+fn allow_identities(places: &mut Places) {
+    let (identities, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut places.matter)
+        .into_iter()
+        .partition(|difference| difference.place.ends_with(IDENTITY));
+    places.any_matters = !rest.is_empty() || 0 < places.more;
+    places.matter = rest;
+    places
+        .tolerated
+        .extend(identities.into_iter().map(|difference| Difference {
+            tolerated: true,
+            ..difference
+        }));
 }
 
 fn read(bytes: &[u8]) -> Option<(Value, BTreeMap<String, Vec<u8>>)> {

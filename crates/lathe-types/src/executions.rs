@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::{Millis, RunId};
 
+/// Where a run keeps the changes that its commit does not hold.
+pub const PATCH_ARTIFACT: &str = "lathe/uncommitted.patch";
+
 /// A file or folder by hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashedPath {
@@ -86,6 +89,12 @@ pub struct Execution {
     pub commit: Option<String>,
     /// Whether files that git tracks differed from the commit.
     pub dirty: bool,
+    /// Whether what git did not hold was kept as a patch, the run's artifact [`PATCH_ARTIFACT`].
+    #[serde(default)]
+    pub patched: bool,
+    /// Whether its stages ran with what takes chance out of common libraries.
+    #[serde(default)]
+    pub deterministic: bool,
     /// Where it ran.
     pub environment: Environment,
     /// The stages in the order they were looked at.

@@ -16,6 +16,9 @@ pub struct ProjectSpec {
     /// `[environment]`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentSpec>,
+    /// `[reproduce]`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproduce: Option<ReproduceSpec>,
     /// `[model.NAME]`
     #[serde(default)]
     pub model: BTreeMap<String, ModelSpec>,
@@ -31,6 +34,34 @@ pub struct ProjectSpec {
     /// `[trigger.NAME]`
     #[serde(default)]
     pub trigger: BTreeMap<String, TriggerSpec>,
+}
+
+impl ProjectSpec {
+    /// Whether stages run with what takes chance out of common libraries.
+    pub fn is_deterministic(&self) -> bool {
+        self.reproduce.as_ref().is_some_and(|spec| spec.deterministic)
+    }
+}
+
+/// `[reproduce]`: what rebuilding a run is held to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReproduceSpec {
+    /// Whether stages also run with fixed hash seed, time zone, locale and thread counts when they are first run.
+    pub deterministic: bool,
+    /// Metric, dotted key or column to how far a rebuilt number may lie from the recorded one: a number, or a share
+    /// as `"1%"`.
+    pub tolerance: BTreeMap<String, ToleranceSpec>,
+}
+
+/// `0.001` or `"1%"`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ToleranceSpec {
+    /// At most this far.
+    Number(f64),
+    /// A number or a percentage, as text.
+    Text(String),
 }
 
 /// `[project]`

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    demo, deploy, doctor, drift, gate, init, lineage, rollback, run, serve, server, status,
+    demo, deploy, doctor, drift, gate, init, lineage, reproduce, rollback, run, serve, server, status,
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
@@ -49,6 +49,7 @@ pub enum Command {
     Rollback(rollback::Args),
     Drift(drift::Args),
     Lineage(lineage::Args),
+    Reproduce(reproduce::Args),
     Demo(demo::Args),
     Doctor(doctor::Args),
 }

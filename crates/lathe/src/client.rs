@@ -88,6 +88,15 @@ impl Client {
         }
     }
 
+    /// GET; the answer's bytes.
+    pub fn get_bytes(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let answer = self.send(Method::GET, path, None)?;
+        if !(200..300).contains(&answer.status) {
+            return Err(refusal(&answer).into());
+        }
+        Ok(answer.body)
+    }
+
     /// POST with a JSON body; the answer as `T`.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         self.call(

@@ -70,6 +70,25 @@ pub fn log_folder(
     folder: &std::path::Path,
     name: &str,
 ) -> anyhow::Result<()> {
+    for relative in files_under(folder)? {
+        let bytes = std::fs::read(folder.join(&relative))
+            .with_context(|| format!("failed to read `{}`", folder.join(&relative).display()))?;
+        log_bytes(client, run, &format!("{name}/{relative}"), bytes)?;
+    }
+    Ok(())
+}
+
+/// Uploads the run's artifact `path`.
+pub fn log_bytes(client: &Client, run: &TrackedRun, path: &str, bytes: Vec<u8>) -> anyhow::Result<()> {
+    client.put_bytes(&artifact_url(run, path)?, bytes)
+}
+
+/// The run's artifact `path`.
+pub fn artifact(client: &Client, run: &TrackedRun, path: &str) -> anyhow::Result<Vec<u8>> {
+    client.get_bytes(&artifact_url(run, path)?)
+}
+
+fn artifact_url(run: &TrackedRun, path: &str) -> anyhow::Result<String> {
     let Some(root) = run.artifact_uri.strip_prefix("mlflow-artifacts:/") else {
         bail!(
             "artifacts of run `{}` are kept at `{}`, which only clients reach",
@@ -77,21 +96,22 @@ pub fn log_folder(
             run.artifact_uri
         );
     };
-    for relative in files_under(folder)? {
-        let path: Vec<String> = relative.split('/').map(segment).collect();
-        let bytes = std::fs::read(folder.join(&relative))
-            .with_context(|| format!("failed to read `{}`", folder.join(&relative).display()))?;
-        client.put_bytes(
-            &format!(
-                "/api/2.0/mlflow-artifacts/artifacts/{}/{}/{}",
-                root.trim_start_matches('/'),
-                segment(name),
-                path.join("/")
-            ),
-            bytes,
-        )?;
-    }
-    Ok(())
+    let path: Vec<String> = path.split('/').map(segment).collect();
+    Ok(format!(
+        "/api/2.0/mlflow-artifacts/artifacts/{}/{}",
+        root.trim_start_matches('/'),
+        path.join("/")
+    ))
+}
+
+/// A run that is in the records.
+pub fn find_run(client: &Client, run_id: &str) -> anyhow::Result<TrackedRun> {
+    let answer: Value = client.get(&format!("/api/2.0/mlflow/runs/get?run_id={}", segment(run_id)))?;
+    let info = &answer["run"]["info"];
+    Ok(TrackedRun {
+        run_id: text(info, "run_id")?,
+        artifact_uri: text(info, "artifact_uri")?,
+    })
 }
 
 /// The files under a folder, relative, `/` separated, sorted.

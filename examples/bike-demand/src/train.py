@@ -6,6 +6,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import yaml
+from settle import settle
 from sklearn.ensemble import GradientBoostingRegressor
 
 with open("params.yaml") as file:
@@ -36,6 +37,8 @@ with mlflow.start_run() as run:
             mlflow.log_metric("test_rmse", rmse, step=trees)
     mlflow.set_tag("stage", "train")
 
+# Autolog notes the run in the model, which would make every run's model another one.
+vars(model).pop("_mlflow_run_id", None)
 shutil.rmtree("model", ignore_errors=True)
 mlflow.sklearn.save_model(
     model,
@@ -52,4 +55,5 @@ mlflow.sklearn.save_model(
         "sklearn.tree._tree.Tree",
     ],
 )
+settle("model")
 print(f"{params['trees']} trees on {len(x)} rows")

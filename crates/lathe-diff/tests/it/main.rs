@@ -142,7 +142,7 @@ fn archives_are_compared_by_members_whenever_they_were_written() {
 fn a_skops_file_written_by_another_process_is_equivalent_until_an_array_differs() {
     let schema = |object: u64, array: u64| {
         format!(
-            r#"{{"__class__": "M", "__id__": {object}, "content": {{"w": {{"file": "{array}.npy", "__id__": {array}}}}}}}"#
+            r#"{{"__class__": "M", "__id__": {object}, "_mlflow_run_id": {{"content": "{object}"}}, "content": {{"w": {{"file": "{array}.npy", "__id__": {array}}}}}}}"#
         )
     };
     let file = |object: u64, array: u64, numbers: &[f64]| {

@@ -17,6 +17,7 @@ pub mod drift;
 pub mod gate;
 pub mod init;
 pub mod lineage;
+pub mod reproduce;
 pub mod rollback;
 pub mod run;
 pub mod serve;
@@ -88,6 +89,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Rollback(args) => rollback::execute(args, &call),
         Command::Drift(args) => drift::execute(args, &call),
         Command::Lineage(args) => lineage::execute(args, &call),
+        Command::Reproduce(args) => reproduce::execute(args, &call),
         Command::Demo(args) => demo::execute(args, &call),
         Command::Doctor(args) => doctor::execute(args, &call),
     }

@@ -3,18 +3,21 @@ use std::time::Instant;
 
 use anyhow::Context;
 use lathe_pipeline::{ExecuteOptions, StageEvent};
-use lathe_types::executions::{Execution, StageExecution, StageOutcome};
+use lathe_types::executions::{Execution, PATCH_ARTIFACT, StageExecution, StageOutcome};
 use serde_json::json;
 
 use super::Call;
 use crate::client::Client;
-use crate::exit::Outcome;
+use crate::exit::{Outcome, hinted};
 use crate::project::ProjectFile;
 use crate::python::{self, Python};
 use crate::registration::{self, Registered};
 use crate::terminal::{self, Style, number, paint};
 use crate::tracking::{self, TrackedRun};
-use crate::{background, clock, git};
+use crate::{background, clock, determinism, git};
+
+/// A larger patch is not kept with the run.
+const PATCH_BYTES_MAX: usize = 64 << 20;
 
 /// Execute what changed in the pipeline, record the run, register its model.
 ///
@@ -47,6 +50,9 @@ pub struct Args {
     /// Do not register models.
     #[arg(long)]
     no_register: bool,
+    /// Set a variable in the environment of every stage: `NAME=VALUE`.
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    variables: Vec<String>,
 }
 
 /// Runs the pipeline.
@@ -103,6 +109,19 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     options
         .env
         .extend(python.path().map(|path| ("PATH".to_owned(), path)));
+    let deterministic = project.spec.is_deterministic();
+    if deterministic {
+        let commit = checkout.as_ref().and_then(|checkout| checkout.commit.as_deref());
+        let time = commit
+            .map(|commit| git::commit_time_s(&project.root, commit))
+            .transpose()?;
+        options.env.extend(determinism::variables(time.as_deref()));
+    }
+    options.env.extend(variables(&args.variables)?);
+    let patched = match &checkout {
+        Some(git::Checkout { commit: Some(_), .. }) => keep_patch(&client, &project, &run, &say)?,
+        _ => false,
+    };
     options.now = clock::now;
     let mut stages: Vec<StageExecution> = Vec::new();
     let result = lathe_pipeline::execute(&repo, &pipelines, options, &mut |event| show(event, quiet));
@@ -119,6 +138,8 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         pipeline: "dvc.yaml".into(),
         commit: checkout.as_ref().and_then(|checkout| checkout.commit.clone()),
         dirty: checkout.is_some_and(|checkout| checkout.dirty),
+        patched,
+        deterministic,
         environment: python.record.clone(),
         stages,
         at: clock::now(),
@@ -173,15 +194,50 @@ fn options(args: &Args) -> ExecuteOptions {
 fn set_params(args: &Args, project: &ProjectFile) -> anyhow::Result<()> {
     let mut changes = Vec::new();
     for text in &args.set_params {
-        let (key, value) = text.split_once('=').ok_or_else(|| {
-            crate::exit::hinted(format!("`-S {text}` sets nothing"), "write `-S key=value`")
-        })?;
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| hinted(format!("`-S {text}` sets nothing"), "write `-S key=value`"))?;
         changes.push((key.to_owned(), lathe_pipeline::parse_param(value)?));
     }
     if !changes.is_empty() {
         lathe_pipeline::set_params(&project.root.join("params.yaml"), &changes)?;
     }
     Ok(())
+}
+
+/// Keeps what the commit does not hold with the run, so that the run can be rebuilt; whether there was anything.
+fn keep_patch(
+    client: &Client,
+    project: &ProjectFile,
+    run: &TrackedRun,
+    say: &dyn Fn(&str),
+) -> anyhow::Result<bool> {
+    let patch = git::uncommitted(&project.root)?;
+    if patch.is_empty() {
+        return Ok(false);
+    }
+    if PATCH_BYTES_MAX < patch.len() {
+        say(&format!(
+            "what git does not hold makes a patch of {} MiB; it is not kept, so this run cannot be rebuilt",
+            patch.len() >> 20
+        ));
+        return Ok(false);
+    }
+    tracking::log_bytes(client, run, PATCH_ARTIFACT, patch)?;
+    Ok(true)
+}
+
+fn variables(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    given
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+            _ => Err(hinted(
+                format!("`--env {text}` sets nothing"),
+                "write `--env NAME=VALUE`",
+            )),
+        })
+        .collect()
 }
 
 fn run_tags(

@@ -1,0 +1,13 @@
+//! Rebuilds a run from nothing but the repository, its cache and the records, and compares: resolve what is wanted
+//! (`target.rs`), build it again in a clean folder (`rebuild.rs`), compare every output (`compare.rs`), say what came of
+//! it (`report.rs`). How files differ is known by `lathe-diff`.
+
+mod compare;
+mod rebuild;
+mod report;
+mod target;
+
+pub use compare::{compare, compare_rebuilds};
+pub use rebuild::{Built, Interrupted, Rebuilding};
+pub use report::{Nondeterminism, Report, Verdict};
+pub use target::Target;
