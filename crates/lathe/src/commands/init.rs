@@ -90,6 +90,11 @@ name = {name}
 # [environment]
 # python = {{ manager = "uv", requirements = "requirements.lock" }}
 
+# What `lathe reproduce` lets pass, and whether `lathe run` takes chance out of common libraries too.
+# [reproduce]
+# deterministic = true
+# tolerance.rmse = "1%"
+
 # What a successful run registers: an MLflow model folder, its metrics, and the rows that live data is compared with.
 # [model.my-model]
 # path = "model"
