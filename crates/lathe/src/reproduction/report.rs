@@ -121,19 +121,18 @@ impl Report {
     }
 
     fn first(&self) -> Option<String> {
-        for stage in &self.stages {
-            for out in stage
-                .outs
-                .iter()
-                .filter(|out| out.likeness == Likeness::Different)
-            {
-                let file = out.files.iter().find(|file| file.likeness == Likeness::Different);
-                let told = match file {
-                    Some(file) => place_of(file),
-                    None => format!("{} ({})", out.path, out.note.as_deref().unwrap_or("differs")),
-                };
-                return Some(format!("{}: {told}", stage.stage));
-            }
+        let differs = self
+            .stages
+            .iter()
+            .flat_map(|stage| stage.outs.iter().map(move |out| (stage, out)))
+            .find(|(_, out)| out.likeness == Likeness::Different);
+        if let Some((stage, out)) = differs {
+            let file = out.files.iter().find(|file| file.likeness == Likeness::Different);
+            let told = match file {
+                Some(file) => place_of(file),
+                None => format!("{} ({})", out.path, out.note.as_deref().unwrap_or("differs")),
+            };
+            return Some(format!("{}: {told}", stage.stage));
         }
         let varies = self
             .nondeterminism
