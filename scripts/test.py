@@ -3,6 +3,7 @@
 A part that ends badly without saying how many tests failed counts as one failure, so nothing is lost in silence.
 """
 
+import atexit
 import os
 import pathlib
 import re
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import threading
 import time
+
+from postgres import Cluster
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LATHE = ROOT / "target/debug/lathe"
@@ -97,15 +100,43 @@ def checks():
     return max(codes), [sum(code == 0 for code in codes)], [sum(code != 0 for code in codes)]
 
 
-@part("rust")
+clusters = []
+
+
+def postgres():
+    """The PostgreSQL server of this test run, as the environment that tests read."""
+    if not clusters:
+        clusters.append(Cluster())
+    return {"LATHE_TEST_POSTGRES": clusters[0].url}
+
+
+@atexit.register
 def _():
+    for cluster in clusters:
+        cluster.remove()
+
+
+def rust(nextest, cargo, env=None):
+    """The tests that these arguments pick, with either of the two."""
     if shutil.which("cargo-nextest"):
-        code, said = run(["cargo", "nextest", "run", "--workspace", "--no-fail-fast", "--status-level", "fail"])
+        command = ["cargo", "nextest", "run", "--workspace", *nextest, "--no-fail-fast", "--status-level", "fail"]
+        code, said = run(command, env=env)
         summary = said[said.rfind("Summary [") :] if "Summary [" in said else ""
         return code, re.findall(r"(\d+) passed", summary), re.findall(r"(\d+) (?:failed|timed out)", summary)
-    code, said = run(["cargo", "test", "--workspace", "--no-fail-fast"])
+    code, said = run(["cargo", "test", "--workspace", *cargo, "--no-fail-fast"], env=env)
     results = "\n".join(re.findall(r"^test result: .*", said, re.M))
     return code, re.findall(r"(\d+) passed", results), re.findall(r"(\d+) failed", results)
+
+
+@part("rust")
+def _():
+    return rust([], [])
+
+
+@part("rust on postgresql")
+def _():
+    # Whatever keeps records does so on either database.
+    return rust(["-E", "rdeps(lathe-store) & kind(test)"], ["--test", "it"], postgres())
 
 
 @part("binary")
@@ -141,7 +172,7 @@ def _():
     if code != 0:
         return code, [], []
     pytest = [PYTHON, "-m", "pytest", "-v", "--durations=5", "--color=no", "tests/python"]
-    code, said = run(pytest, env={"LATHE_BIN": str(LATHE)})
+    code, said = run(pytest, env={"LATHE_BIN": str(LATHE), **postgres()})
     summary = said.strip().splitlines()[-1]
     return code, re.findall(r"(\d+) passed", summary), re.findall(r"(\d+) (?:failed|error)", summary)
 

@@ -6,11 +6,17 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
+import uuid
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LATHE = os.environ.get("LATHE_BIN", str(ROOT / "target/debug/lathe"))
+sys.path.insert(0, str(ROOT / "scripts"))
+
+# Stands over tests (`pytestmark = on_both_databases`) whose `server` must behave the same on either.
+on_both_databases = pytest.mark.parametrize("server", ["sqlite", "postgresql"], indirect=True)
 
 
 def lathe(*args, cwd, code=0, **env):
@@ -78,9 +84,26 @@ def serve():
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server; the function gives the URL of a place of its own on it for each call."""
+    url, cluster = os.environ.get("LATHE_TEST_POSTGRES"), None
+    if not url:
+        from postgres import Cluster
+
+        cluster = Cluster()
+        url = cluster.url
+    yield lambda: f"{url}?schema=t{uuid.uuid4().hex}"
+    if cluster:
+        cluster.remove()
+
+
 @pytest.fixture
-def server(serve, tmp_path):
-    return serve(tmp_path)
+def server(serve, tmp_path, request):
+    """A server on SQLite, or on the database that `on_both_databases` names."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return serve(tmp_path)
+    return serve(tmp_path, "--database", request.getfixturevalue("postgres")())
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import on_both_databases
 from mlflow.exceptions import MlflowException
 
+pytestmark = on_both_databases
 TREE = ["sklearn.tree._tree.Tree"]
 
 

@@ -46,6 +46,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("clap", &["lathe"]),
     ("ignore", &["lathe-data"]),
     ("md-5", &["lathe-data"]),
+    ("postgres", &["lathe-store"]),
     ("rusqlite", &["lathe-store"]),
     ("saphyr-parser", &["lathe-yaml"]),
     ("serde-saphyr", &["lathe-serving"]),

@@ -16,7 +16,7 @@ impl Store {
     pub async fn list_alerts(&self, deployment: Option<String>, limit: usize) -> Result<Vec<Alert>> {
         self.read(move |tx| {
             tx.query(
-                "SELECT id, body FROM alerts WHERE ?1 IS NULL OR deployment = ?1 ORDER BY id DESC LIMIT ?2",
+                "SELECT id, body FROM alerts WHERE deployment = ?1 OR CAST(?1 AS TEXT) IS NULL ORDER BY id DESC LIMIT ?2",
                 &[deployment.into(), (limit as i64).into()],
                 alert,
             )

@@ -298,8 +298,8 @@ fn restrict(sql: &mut Sql, condition: &Condition<LoggedModelAttribute>, datasets
             }
             sql.push(" AND (");
             let column = match test {
-                Test::Number(Comparison::Unequal, _) => "m.is_nan OR m.value",
-                _ => "NOT m.is_nan AND m.value",
+                Test::Number(Comparison::Unequal, _) => "m.is_nan = 1 OR m.value",
+                _ => "m.is_nan = 0 AND m.value",
             };
             sql.test(column, test).push("))")
         }

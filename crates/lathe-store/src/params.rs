@@ -5,10 +5,10 @@ use lathe_types::runs::Param;
 use crate::{Error, Result, Tx};
 
 pub(crate) const OF_RUN: &str = "INSERT INTO params (run_no, key, value) VALUES (?1, ?2, ?3)
-     ON CONFLICT (run_no, key) DO UPDATE SET value = value RETURNING value";
+     ON CONFLICT (run_no, key) DO UPDATE SET value = params.value RETURNING value";
 pub(crate) const OF_LOGGED_MODEL: &str =
     "INSERT INTO logged_model_params (model_no, key, value) VALUES (?1, ?2, ?3)
-     ON CONFLICT (model_no, key) DO UPDATE SET value = value RETURNING value";
+     ON CONFLICT (model_no, key) DO UPDATE SET value = logged_model_params.value RETURNING value";
 
 /// A param is written once: the same value again is fine, another value is refused.
 pub(crate) fn insert(tx: &Tx<'_>, insert: &str, no: i64, params: &[Param]) -> Result<()> {

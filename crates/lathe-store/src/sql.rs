@@ -45,22 +45,33 @@ impl Sql {
     /// The condition that `column` passes the test.
     pub(crate) fn test(&mut self, column: &'static str, test: &Test) -> &mut Self {
         match test {
-            Test::Number(comparison, number) => self.push(column).push(sign(*comparison)).bind(*number),
+            // Without the cast PostgreSQL takes a fraction that is compared with a whole number for one.
+            Test::Number(comparison, number) => self
+                .push(column)
+                .push(sign(*comparison))
+                .push("CAST(")
+                .bind(*number)
+                .push(" AS DOUBLE PRECISION)"),
             Test::Text { text, negated: false } => self.push(column).push(" = ").bind(text),
             Test::Text { text, negated: true } => self.push(column).push(" <> ").bind(text),
             Test::Like {
                 pattern,
                 ignore_case: false,
-            } => self.push(column).push(" LIKE ").bind(pattern),
+            } => self
+                .push(column)
+                .push(" LIKE ")
+                .bind(literal(pattern))
+                .push(ESCAPE),
             Test::Like {
                 pattern,
                 ignore_case: true,
             } => self
                 .push("LOWER(")
                 .push(column)
-                .push(") LIKE LOWER(")
-                .bind(pattern)
-                .push(")"),
+                .push(") LIKE ")
+                // Only ASCII letters have two cases, for both databases.
+                .bind(literal(&pattern.to_ascii_lowercase()))
+                .push(ESCAPE),
             Test::OneOf { texts, negated } => self
                 .push(column)
                 .push(if *negated { " NOT IN " } else { " IN " })
@@ -140,4 +151,11 @@ pub(crate) fn sign(comparison: Comparison) -> &'static str {
         Comparison::Greater => " > ",
         Comparison::GreaterOrEqual => " >= ",
     }
+}
+
+/// PostgreSQL takes a backslash for a mark of its own; said aloud, and doubled, it is a backslash for both databases.
+const ESCAPE: &str = " ESCAPE '\\'";
+
+fn literal(pattern: &str) -> String {
+    pattern.replace('\\', "\\\\")
 }

@@ -21,7 +21,7 @@ impl Store {
         let model = model.to_owned();
         self.read(move |tx| {
             tx.query(
-                "SELECT id, body FROM verdicts WHERE model = ?1 AND (?2 IS NULL OR version = ?2)
+                "SELECT id, body FROM verdicts WHERE model = ?1 AND (version = ?2 OR CAST(?2 AS BIGINT) IS NULL)
                  ORDER BY id DESC LIMIT ?3",
                 &[model.into(), version.into(), (limit as i64).into()],
                 verdict,

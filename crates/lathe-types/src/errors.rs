@@ -15,6 +15,8 @@ pub enum ErrorKind {
     PermissionDenied,
     /// A bound (queue, rate, body) is full; later it may work.
     Exhausted,
+    /// There is no room left to keep anything.
+    Full,
     /// Something this needs is away; later it may work.
     Unavailable,
     /// Understood, and not offered here.

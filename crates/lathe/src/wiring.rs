@@ -47,16 +47,21 @@ impl Default for PartOptions {
 }
 
 /// Opens the records and joins the parts over them.
-pub fn open_parts(database: &Path, artifacts: &Path, options: PartOptions) -> anyhow::Result<Parts> {
-    for folder in [database.parent(), Some(artifacts)].into_iter().flatten() {
+pub fn open_parts(database: &Location, artifacts: &Path, options: PartOptions) -> anyhow::Result<Parts> {
+    let beside = match database {
+        Location::Sqlite(path) => path.parent(),
+        Location::Postgres(_) => None,
+    };
+    for folder in [beside, Some(artifacts)].into_iter().flatten() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("failed to create `{}`", folder.display()))?;
     }
-    let store = Store::open(&Location::Sqlite(database.to_owned())).map_err(|error| {
-        anyhow::Error::new(error).context(hint(
-            "the records cannot be opened",
-            "`lathe doctor` says what is wrong",
-        ))
+    let store = Store::open(database).map_err(|error| {
+        let what_now = match database {
+            Location::Sqlite(_) => "`lathe doctor` says what is wrong",
+            Location::Postgres(_) => "check that the database is there, runs, and lets this user in",
+        };
+        anyhow::Error::new(error).context(hint("the records cannot be opened", what_now))
     })?;
     let artifacts = Artifacts::local(artifacts);
     let (sender, samples) = mpsc::channel(SAMPLES_MAX);
@@ -96,7 +101,11 @@ impl Embedded {
             .build()?;
         let parts = {
             let _inside = runtime.enter();
-            open_parts(database, artifacts, PartOptions::default())?
+            open_parts(
+                &Location::Sqlite(database.to_owned()),
+                artifacts,
+                PartOptions::default(),
+            )?
         };
         let router = lathe_server::router(parts.state.clone());
         Ok(Self {

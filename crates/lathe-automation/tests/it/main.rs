@@ -41,7 +41,7 @@ struct Loop {
 /// A deployment `m` with version 1, profiled on rows with x = 0..99 and evaluated with an rmse of 5.
 async fn start() -> Loop {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&Location::Sqlite(folder.path().join("lathe.db"))).unwrap();
+    let store = Store::open(&location(folder.path())).unwrap();
     let name = || ModelName::new("name", "m".into()).unwrap();
     store
         .create_registered_model(name(), None, Vec::new(), now())
@@ -407,4 +407,10 @@ async fn a_job_is_retried_and_its_follow_up_is_queued_once() {
             .is_none(),
         "it is leased"
     );
+}
+
+/// A file in the folder, or a schema of the PostgreSQL server that `LATHE_TEST_POSTGRES` names.
+fn location(folder: &std::path::Path) -> Location {
+    let postgres = std::env::var("LATHE_TEST_POSTGRES").ok();
+    Location::scratch(folder, postgres.as_deref()).unwrap()
 }

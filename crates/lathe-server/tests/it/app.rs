@@ -30,7 +30,7 @@ pub struct App {
 /// A fresh server.
 pub fn app() -> App {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&Location::Sqlite(folder.path().join("lathe.db"))).unwrap();
+    let store = Store::open(&location(folder.path())).unwrap();
     let artifacts = Artifacts::local(folder.path().join("artifacts"));
     let (samples, watched) = tokio::sync::mpsc::channel(1_000);
     let deployments = inference::Deployments::new(store.clone(), artifacts.clone(), samples, || Millis(NOW));
@@ -114,4 +114,10 @@ impl App {
         assert!(reply["message"].is_string(), "{path} {body}: {status} {reply}");
         (status.as_u16(), reply["error_code"].as_str().unwrap().to_owned())
     }
+}
+
+/// A file in the folder, or a schema of the PostgreSQL server that `LATHE_TEST_POSTGRES` names.
+fn location(folder: &std::path::Path) -> Location {
+    let postgres = std::env::var("LATHE_TEST_POSTGRES").ok();
+    Location::scratch(folder, postgres.as_deref()).unwrap()
 }

@@ -72,7 +72,7 @@ fn insert_dataset(tx: &Tx<'_>, run_no: i64, experiment: ExperimentId, input: &Da
         .query_opt(
             "INSERT INTO datasets (experiment_id, name, digest, source_type, source, dataset_schema, profile)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (experiment_id, name, digest) DO UPDATE SET name = name RETURNING dataset_no",
+             ON CONFLICT (experiment_id, name, digest) DO UPDATE SET name = excluded.name RETURNING dataset_no",
             &[
                 experiment.number().into(),
                 (&dataset.name).into(),

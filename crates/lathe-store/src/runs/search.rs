@@ -75,9 +75,9 @@ fn restrict(sql: &mut Sql, condition: &Condition<RunAttribute>) {
         // NaN is stored as 0, and is unequal to every number.
         Field::Metric(key) => match test {
             Test::Number(lathe_types::search::Comparison::Unequal, _) => {
-                sql.test_keyed(METRIC, "m.is_nan OR m.value", key, test)
+                sql.test_keyed(METRIC, "m.is_nan = 1 OR m.value", key, test)
             }
-            _ => sql.test_keyed(METRIC, "NOT m.is_nan AND m.value", key, test),
+            _ => sql.test_keyed(METRIC, "m.is_nan = 0 AND m.value", key, test),
         },
         Field::Param(key) => sql.test_keyed(PARAM, "p.value", key, test),
         Field::Tag(key) => sql.test_keyed(TAG, "t.value", key, test),

@@ -1,8 +1,8 @@
-use lathe_store::{Error, Location, Store};
+use lathe_store::{Error, Store};
 use lathe_types::{ErrorKind, Millis};
 use serde_json::json;
 
-use crate::store;
+use crate::{location, store};
 
 #[tokio::test]
 async fn a_failed_change_leaves_nothing_and_spoils_no_neighbour() {
@@ -59,9 +59,7 @@ async fn a_database_from_the_future_is_refused() {
         .await
         .unwrap();
     drop(store);
-    let error = Store::open(&Location::Sqlite(folder.path().join("lathe.db")))
-        .err()
-        .unwrap();
+    let error = Store::open(&location(folder.path())).err().unwrap();
     assert!(matches!(error, Error::NewerSchema { found: 9999, .. }), "{error}");
     assert_eq!(error.kind(), ErrorKind::Internal);
 }

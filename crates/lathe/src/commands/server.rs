@@ -2,6 +2,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use lathe_store::Location;
+
 use super::Call;
 use crate::exit::{Outcome, hint, hinted};
 use crate::project::ProjectFile;
@@ -18,6 +20,7 @@ use crate::{clock, jobs, process, terminal};
 ///   lathe server                                          http://127.0.0.1:5000 on .lathe/
 ///   lathe server --port 0                                 on a free port, which is printed
 ///   lathe server --backend-store-uri sqlite:///mlflow.db --artifacts-destination ./artifacts
+///   PGPASSWORD=… lathe server --database postgresql://lathe@db.internal/lathe
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -27,11 +30,13 @@ pub struct Args {
     /// The port; 0 takes a free one.
     #[arg(short, long, env = "MLFLOW_PORT", default_value_t = 5000)]
     port: u16,
-    /// The database: `sqlite:///PATH`; `.lathe/lathe.db` if absent.
+    /// The database: `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` (the password may be in
+    /// `PGPASSWORD` instead); `.lathe/lathe.db` if absent.
     #[arg(
         long,
         alias = "database",
         env = "MLFLOW_BACKEND_STORE_URI",
+        hide_env_values = true,
         value_name = "URI"
     )]
     backend_store_uri: Option<String>,
@@ -60,8 +65,8 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         anyhow::bail!("a server keeps its own records");
     };
     let database = match &args.backend_store_uri {
-        Some(uri) => sqlite_path(uri)?,
-        None => database,
+        Some(uri) => database_at(uri, std::env::var("PGPASSWORD").ok().as_deref())?,
+        None => Location::Sqlite(database),
     };
     let artifacts = match &args.artifacts_destination {
         Some(uri) => folder_path(uri)?,
@@ -164,15 +169,16 @@ fn address_of(args: &Args) -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-/// `sqlite:///relative`, `sqlite:////absolute`, or a plain path.
-fn sqlite_path(uri: &str) -> anyhow::Result<PathBuf> {
+/// `sqlite:///relative`, `sqlite:////absolute`, a plain path, or `postgresql://…`.
+fn database_at(uri: &str, password: Option<&str>) -> anyhow::Result<Location> {
     let path = match uri.split_once("://") {
         None => uri,
         Some(("sqlite", rest)) => rest.strip_prefix('/').unwrap_or(rest),
+        Some((scheme, _)) if scheme.starts_with("postgres") => return Ok(Location::postgres(uri, password)?),
         Some((scheme, _)) => {
             return Err(hinted(
                 format!("databases of the kind `{scheme}` are not supported"),
-                "use `sqlite:///PATH`",
+                "use `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/DATABASE`",
             ));
         }
     };
@@ -182,7 +188,7 @@ fn sqlite_path(uri: &str) -> anyhow::Result<PathBuf> {
             "name a file: `sqlite:///lathe.db`",
         ));
     }
-    Ok(PathBuf::from(path))
+    Ok(Location::Sqlite(PathBuf::from(path)))
 }
 
 /// A plain path or `file://PATH`.
@@ -203,14 +209,16 @@ mod tests {
 
     #[test]
     fn a_database_uri_reads_as_sqlalchemy_reads_it() {
-        assert_eq!(sqlite_path("sqlite:///a/b.db").unwrap(), PathBuf::from("a/b.db"));
+        let printed = |uri: &str| database_at(uri, None).unwrap().to_string();
+        assert_eq!(printed("sqlite:///a/b.db"), "a/b.db");
+        assert_eq!(printed("sqlite:////a/b.db"), "/a/b.db");
+        assert_eq!(printed("b.db"), "b.db");
         assert_eq!(
-            sqlite_path("sqlite:////a/b.db").unwrap(),
-            PathBuf::from("/a/b.db")
+            printed("postgresql+psycopg2://u:p@h/d"),
+            "postgresql://u@h:5432/d"
         );
-        assert_eq!(sqlite_path("b.db").unwrap(), PathBuf::from("b.db"));
         for uri in ["sqlite://", "sqlite:///:memory:", "mysql://x/y"] {
-            assert!(sqlite_path(uri).is_err(), "{uri}");
+            assert!(database_at(uri, None).is_err(), "{uri}");
         }
     }
 }

@@ -1,0 +1,146 @@
+//! SQLite: a file in WAL mode, synced before every acknowledgement.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::value::{Row, Source, Value};
+use crate::{Error, Result};
+
+/// A connection to a file.
+pub(super) struct Sqlite {
+    connection: Connection,
+    changes_before: u64,
+}
+
+impl Sqlite {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let open = || -> rusqlite::Result<Connection> {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(Duration::from_secs(30))?;
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.pragma_update(None, "synchronous", "full")?;
+            connection.pragma_update(None, "foreign_keys", "on")?;
+            connection.pragma_update(None, "case_sensitive_like", "on")?;
+            connection.set_prepared_statement_cache_capacity(256);
+            Ok(connection)
+        };
+        let connection = open().map_err(|source| Error::Open {
+            place: PathBuf::from(path).display().to_string(),
+            source: Arc::new(source),
+        })?;
+        Ok(Self {
+            connection,
+            changes_before: 0,
+        })
+    }
+
+    pub(super) fn begin_write(&mut self) -> Result<()> {
+        self.changes_before = self.connection.total_changes();
+        self.run("BEGIN IMMEDIATE")
+    }
+
+    pub(super) fn begin_read(&mut self) -> Result<()> {
+        self.run("BEGIN")
+    }
+
+    /// Begins one caller's change within the transaction.
+    pub(super) fn savepoint(&mut self) -> Result<()> {
+        self.run("SAVEPOINT change")
+    }
+
+    pub(super) fn keep(&mut self) -> Result<()> {
+        self.still_inside()?;
+        self.run("RELEASE change")
+    }
+
+    pub(super) fn undo(&mut self) -> Result<()> {
+        self.still_inside()?;
+        self.run("ROLLBACK TO change")?;
+        self.run("RELEASE change")
+    }
+
+    /// A full disk can make SQLite end the whole transaction by itself, with all that was kept in it.
+    fn still_inside(&self) -> Result<()> {
+        match self.connection.is_autocommit() {
+            true => Err(Error::Full),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes the transaction durable; whether it changed anything.
+    pub(super) fn commit(&mut self) -> Result<bool> {
+        self.run("COMMIT")?;
+        Ok(self.changes_before != self.connection.total_changes())
+    }
+
+    pub(super) fn rollback(&mut self) -> Result<()> {
+        match self.connection.is_autocommit() {
+            true => Ok(()),
+            false => self.run("ROLLBACK"),
+        }
+    }
+
+    fn run(&self, sql: &'static str) -> Result<()> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+
+    pub(super) fn execute(&self, sql: &str, params: &[Value]) -> Result<usize> {
+        Ok(self
+            .connection
+            .prepare_cached(sql)?
+            .execute(rusqlite::params_from_iter(params))?)
+    }
+
+    pub(super) fn batch(&self, sql: &str) -> Result<()> {
+        Ok(self.connection.execute_batch(sql)?)
+    }
+
+    pub(super) fn for_each(
+        &self,
+        sql: &str,
+        params: &[Value],
+        mut visit: impl FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(params))?;
+        while let Some(row) = rows.next()? {
+            if !visit(&Row(Source::Sqlite(row)))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(number) => ValueRef::Integer(*number),
+            Self::Real(number) => ValueRef::Real(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::ConstraintViolation) => Self::Contradiction {
+                source: Arc::new(error),
+            },
+            _ => Self::Database(Arc::new(error)),
+        }
+    }
+}

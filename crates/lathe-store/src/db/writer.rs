@@ -1,0 +1,159 @@
+//! The one thread of a process that writes: changes that wait are committed together, each undone by itself if it
+//! fails.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::session::{Session, Tx};
+use crate::location::Location;
+use crate::{Error, Result};
+
+/// Writes that share one commit at most; bounds how long the first of them waits.
+const GROUP_MAX: usize = 512;
+/// PostgreSQL keeps the state of this many savepoints at hand for each transaction.
+const GROUP_MAX_POSTGRES: usize = 64;
+/// How long writes wait for a database that went away: about what a restart takes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One caller's change. Runs in a savepoint; what it returns is called after the commit that made it durable.
+/// Without a transaction it only says why there is none.
+pub(super) type Write = Box<dyn FnOnce(Result<&Tx<'_>, &Error>) -> (Fate, Reply) + Send>;
+pub(super) type Reply = Box<dyn FnOnce(Result<(), &Error>) + Send>;
+
+pub(super) enum Fate {
+    Keep,
+    Undo,
+}
+
+/// A reply that waits for the commit, unless its change failed by itself.
+struct Waiting {
+    reply: Reply,
+    failed: Option<Error>,
+}
+
+pub(super) struct Writer {
+    location: Location,
+    session: Option<Session>,
+}
+
+impl Writer {
+    /// Opens the database and lets `prepare` bring it up to date in a transaction.
+    pub(super) fn open(location: &Location, prepare: impl FnOnce(&Tx<'_>) -> Result<()>) -> Result<Self> {
+        let mut session = Session::establish(location)?;
+        session.begin_write()?;
+        prepare(&Tx { session: &session })?;
+        session.commit()?;
+        Ok(Self {
+            location: location.clone(),
+            session: Some(session),
+        })
+    }
+
+    pub(super) fn write_in_groups(&mut self, queue: &mpsc::Receiver<Write>, committed: &watch::Sender<u64>) {
+        while let Ok(first) = queue.recv() {
+            let mut waiting = Vec::new();
+            let result = match self.begin() {
+                Ok(session) => commit_group(session, first, queue, &mut waiting),
+                Err(error) => {
+                    // Whoever waited beside it has waited long enough too.
+                    let others = std::iter::from_fn(|| queue.try_recv().ok());
+                    for write in std::iter::once(first).chain(others.take(super::QUEUE_MAX)) {
+                        write(Err(&error)).1(Err(&error));
+                    }
+                    continue;
+                }
+            };
+            if result.is_err() {
+                self.recover();
+            }
+            // A worker that looks for a job and finds none must not wake itself.
+            if let Ok(true) = result {
+                committed.send_modify(|count| *count += 1);
+            }
+            let result = result.map(|_| ());
+            for Waiting { reply, failed } in waiting {
+                reply(match &failed {
+                    Some(error) => Err(error),
+                    None => result.as_ref().copied(),
+                });
+            }
+        }
+    }
+
+    /// A session in a transaction. A database that went away is waited for.
+    fn begin(&mut self) -> Result<&mut Session> {
+        let give_up = Instant::now() + PATIENCE;
+        let mut pause = Duration::from_millis(20);
+        loop {
+            match self.try_begin() {
+                Ok(()) => break,
+                Err(error) if error.is_away() && Instant::now() + pause < give_up => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_millis(500));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.session.as_mut().ok_or(Error::Closed)
+    }
+
+    fn try_begin(&mut self) -> Result<()> {
+        let session = match &mut self.session {
+            Some(session) => session,
+            none => none.insert(Session::open(&self.location)?),
+        };
+        let begun = session.begin_write();
+        if begun.is_err() {
+            self.recover();
+        }
+        begun
+    }
+
+    /// Leaves a transaction that failed; a connection that cannot is given up.
+    fn recover(&mut self) {
+        let usable = |session: &mut Session| session.rollback().is_ok() && !session.is_closed();
+        if !self.session.as_mut().is_some_and(usable) {
+            self.session = None;
+        }
+    }
+}
+
+/// Commits the first change with those that wait behind it; whether anything was changed.
+fn commit_group(
+    session: &mut Session,
+    first: Write,
+    queue: &mpsc::Receiver<Write>,
+    waiting: &mut Vec<Waiting>,
+) -> Result<bool> {
+    let group_max = match session {
+        Session::Sqlite(_) => GROUP_MAX,
+        Session::Postgres(_) => GROUP_MAX_POSTGRES,
+    };
+    let mut next = Some(first);
+    while let Some(write) = next {
+        if let Err(error) = session.savepoint() {
+            let (_, reply) = write(Err(&error));
+            waiting.push(Waiting { reply, failed: None });
+            return Err(error);
+        }
+        let (fate, reply) = write(Ok(&Tx { session }));
+        let (ended, failed) = match fate {
+            Fate::Keep => match session.keep() {
+                // The change was undone alone; the others live.
+                Err(error @ Error::Database(_)) => (Ok(()), Some(error)),
+                kept => (kept, None),
+            },
+            Fate::Undo => (session.undo(), None),
+        };
+        waiting.push(Waiting { reply, failed });
+        ended?;
+        next = if waiting.len() < group_max {
+            queue.try_recv().ok()
+        } else {
+            None
+        };
+    }
+    session.commit()
+}
