@@ -51,7 +51,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("saphyr-parser", &["lathe-yaml"]),
     ("serde-saphyr", &["lathe-serving"]),
     ("statrs", &["lathe-monitor"]),
-    ("ureq", &["lathe"]),
+    ("ureq", &["lathe", "lathe-server"]),
     ("zip", &["lathe-serving", "lathe-diff"]),
 ];
 

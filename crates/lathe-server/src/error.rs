@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use lathe_types::{ErrorKind, IdError, InputError};
 use serde_json::json;
@@ -35,6 +35,15 @@ impl ApiError {
             code,
             status,
             message: message.into(),
+        }
+    }
+
+    /// There is nothing at this path. The code tells clients that they may try an older path.
+    pub fn no_endpoint(method: &Method, path: &str) -> Self {
+        Self {
+            code: "ENDPOINT_NOT_FOUND",
+            status: StatusCode::NOT_FOUND,
+            message: format!("there is no `{method} /{path}` here"),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod inference;
 pub mod mlflow;
 mod ui;
 mod v1;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ pub struct AppState {
     pub artifacts: Artifacts,
     /// The models that answer.
     pub deployments: inference::Deployments,
+    /// What calls receivers of events.
+    pub webhooks: webhooks::Sender,
     /// What the binary decided at start.
     pub options: Arc<Options>,
 }
@@ -44,4 +47,6 @@ pub struct Options {
     pub default_artifact_root: String,
     /// Host names that may be asked for, beside loopback; `*` allows all. Guards against DNS rebinding.
     pub allowed_hosts: Vec<String>,
+    /// Whether values of params and tags that are too long are cut; else they are refused.
+    pub truncate_long_values: bool,
 }

@@ -4,7 +4,6 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use lathe_types::ErrorKind;
 use rust_embed::RustEmbed;
 
 use crate::{ApiError, AppState};
@@ -30,11 +29,7 @@ async fn serve(request: Request) -> Response {
         .iter()
         .any(|face| path.starts_with(face));
     if api || !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return ApiError::new(
-            ErrorKind::NotFound,
-            format!("there is no `{} /{path}` here", request.method()),
-        )
-        .into_response();
+        return ApiError::no_endpoint(request.method(), path).into_response();
     }
     match Files::get(path).filter(|_| !path.is_empty()) {
         Some(file) => {

@@ -1,21 +1,29 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use lathe_types::ErrorKind;
+use lathe_types::{ErrorKind, already_exists, does_not_exist};
 
 /// What the store answers when it cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such record.
-    #[error("{noun} `{id}` does not exist")]
+    #[error("{}", does_not_exist(noun, id))]
     NotFound {
         /// "run", "experiment"…
         noun: &'static str,
         /// Its id or name.
         id: String,
     },
+    /// The record has no tag of that key.
+    #[error("No tag with name: {key} in {of}")]
+    NoTag {
+        /// The key.
+        key: String,
+        /// The record, as `run with id …`.
+        of: String,
+    },
     /// A record of that name exists.
-    #[error("{noun} `{id}` already exists")]
+    #[error("{}", already_exists(noun, id))]
     AlreadyExists {
         /// "experiment", "registered model"…
         noun: &'static str,
@@ -113,7 +121,7 @@ impl Error {
     /// What it means to whoever asked.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::NoTag { .. } => ErrorKind::NotFound,
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
             Self::Conflict { .. } | Self::Contradiction { .. } => ErrorKind::Conflict,
             Self::Invalid { .. } => ErrorKind::InvalidInput,

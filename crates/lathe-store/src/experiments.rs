@@ -51,7 +51,7 @@ impl Store {
                 |row| Ok(ExperimentId::new(row.get(0)?)),
             )?;
             let id = found.ok_or(Error::NotFound {
-                noun: "experiment",
+                noun: "experiment name",
                 id: name,
             })?;
             get(tx, id)
@@ -120,9 +120,9 @@ impl Store {
                 &[id.number().into(), (&key).into()],
             )?;
             if deleted == 0 {
-                return Err(Error::NotFound {
-                    noun: "experiment tag",
-                    id: key,
+                return Err(Error::NoTag {
+                    key,
+                    of: format!("experiment with id {id}"),
                 });
             }
             Ok(())
@@ -149,7 +149,7 @@ pub(crate) fn get_active(tx: &Tx<'_>, id: ExperimentId) -> Result<Experiment> {
     match experiment.lifecycle {
         Lifecycle::Active => Ok(experiment),
         Lifecycle::Deleted => Err(Error::Invalid {
-            message: format!("experiment `{id}` is deleted; restore it first"),
+            message: format!("The experiment {id} must be in the 'active' state. Current state is deleted."),
         }),
     }
 }

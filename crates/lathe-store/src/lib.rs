@@ -24,6 +24,7 @@ mod samples;
 mod sql;
 mod verdicts;
 mod version_facts;
+mod webhooks;
 mod windows;
 
 pub mod events;

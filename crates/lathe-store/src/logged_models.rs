@@ -26,7 +26,8 @@ pub struct LoggedModelSearch {
     pub experiments: Vec<ExperimentId>,
     /// What the models must be.
     pub conditions: Vec<Condition<LoggedModelAttribute>>,
-    /// Only metrics that were computed on one of these count in conditions; none: all count.
+    /// Only metrics that were computed on one of these count in conditions, and without conditions on metrics there
+    /// must be such a metric; none: all count.
     pub datasets: Vec<DatasetName>,
     /// What comes first, and on which dataset a metric must have been computed; then the newest.
     pub order: Vec<(Order<LoggedModelAttribute>, Option<DatasetName>)>,
@@ -138,9 +139,9 @@ impl Store {
                 &[no.into(), (&key).into()],
             )?;
             if deleted == 0 {
-                return Err(Error::NotFound {
-                    noun: "logged model tag",
-                    id: key,
+                return Err(Error::NoTag {
+                    key,
+                    of: format!("logged model with id {id}"),
                 });
             }
             touch(tx, no, now)
@@ -271,6 +272,14 @@ fn sql(search: &LoggedModelSearch) -> Sql {
         sql.push(" AND ");
         restrict(&mut sql, condition, &search.datasets);
     }
+    let by_metric = |condition: &Condition<_>| matches!(condition.field, Field::Metric(_));
+    if !search.datasets.is_empty() && !search.conditions.iter().any(by_metric) {
+        sql.push(
+            " AND EXISTS (SELECT 1 FROM logged_model_metrics AS m WHERE m.model_no = models.model_no AND ",
+        );
+        computed_on_one_of(&mut sql, &search.datasets);
+        sql.push(")");
+    }
     sql.push(" ORDER BY ");
     for (order, dataset) in &search.order {
         sort(&mut sql, order, dataset.as_ref());
@@ -289,12 +298,8 @@ fn restrict(sql: &mut Sql, condition: &Condition<LoggedModelAttribute>, datasets
             sql.push("EXISTS (SELECT 1 FROM logged_model_metrics AS m WHERE m.model_no = models.model_no AND m.key = ")
                 .bind(key);
             if !datasets.is_empty() {
-                sql.push(" AND (FALSE");
-                for dataset in datasets {
-                    sql.push(" OR ");
-                    computed_on(sql, dataset);
-                }
-                sql.push(")");
+                sql.push(" AND ");
+                computed_on_one_of(sql, datasets);
             }
             sql.push(" AND (");
             let column = match test {
@@ -331,6 +336,15 @@ fn sort(sql: &mut Sql, order: &Order<LoggedModelAttribute>, dataset: Option<&Dat
         }
         Field::Dataset(_) => sql,
     };
+}
+
+fn computed_on_one_of(sql: &mut Sql, datasets: &[DatasetName]) {
+    sql.push("(FALSE");
+    for dataset in datasets {
+        sql.push(" OR ");
+        computed_on(sql, dataset);
+    }
+    sql.push(")");
 }
 
 fn computed_on(sql: &mut Sql, dataset: &DatasetName) {

@@ -16,7 +16,7 @@ pub struct Interval {
     pub key: String,
     /// The first and the last step; none: all.
     pub steps: Option<(i64, i64)>,
-    /// About how many points of each run.
+    /// At most how many points of each run.
     pub points_max: usize,
 }
 
@@ -33,7 +33,7 @@ impl Store {
         .await
     }
 
-    /// The values of one metric of several runs, run after run, at most `limit` in all.
+    /// The values of one metric of several runs, run after run, at most `limit` in all. Runs that do not exist have none.
     pub async fn metric_histories(
         &self,
         ids: Vec<RunId>,
@@ -43,7 +43,7 @@ impl Store {
         self.read(move |tx| {
             let mut found = Vec::new();
             for id in &ids {
-                let run = runs::numbered(tx, id)?;
+                let Some(run) = runs::find(tx, id)? else { continue };
                 let left = limit - found.len();
                 let metrics = tx.query(
                     "SELECT key, value, is_nan, at, step FROM metrics WHERE run_no = ?1 AND key = ?2
@@ -58,13 +58,15 @@ impl Store {
         .await
     }
 
-    /// The values of one metric of several runs, every n-th step, with the first and the last.
+    /// The values of one metric of several runs, so many of each, evenly chosen, always with the last. Runs that do not
+    /// exist have none.
     pub async fn metric_intervals(&self, interval: Interval) -> Result<Vec<RunMetric>> {
         self.read(move |tx| {
             let mut found = Vec::new();
             for id in &interval.runs {
-                let run = runs::numbered(tx, id)?;
-                found.extend(of_run(id, thinned(tx, run.no, &interval)?));
+                if let Some(run) = runs::find(tx, id)? {
+                    found.extend(of_run(id, thinned(tx, run.no, &interval)?));
+                }
             }
             Ok(found)
         })
@@ -110,12 +112,18 @@ fn thinned(tx: &Tx<'_>, run_no: i64, interval: &Interval) -> Result<Vec<Metric>>
     ];
     tx.query(
         "WITH points AS (
-             SELECT key, value, is_nan, at, step, ROW_NUMBER() OVER (ORDER BY step, at, value) - 1 AS place,
+             SELECT key, value, is_nan, at, step,
+                    NTILE(CAST(?5 AS INTEGER)) OVER (ORDER BY step, at, value, is_nan) AS bucket,
+                    ROW_NUMBER() OVER (ORDER BY step, at, value, is_nan) AS place,
                     COUNT(*) OVER () AS points
              FROM metrics WHERE run_no = ?1 AND key = ?2 AND step BETWEEN ?3 AND ?4
+         ), ranked AS (
+             SELECT key, value, is_nan, at, step, bucket, place, points,
+                    ROW_NUMBER() OVER (PARTITION BY bucket ORDER BY place) AS place_in_bucket
+             FROM points
          )
-         SELECT key, value, is_nan, at, step FROM points
-         WHERE place % ((points + ?5 - 1) / ?5) = 0 OR place = points - 1
+         SELECT key, value, is_nan, at, step FROM ranked
+         WHERE place = points OR (place_in_bucket = 1 AND bucket < ?5)
          ORDER BY place",
         &params,
         metric,

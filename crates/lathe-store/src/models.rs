@@ -1,16 +1,21 @@
 //! The model registry: registered models, versions, aliases.
 
+mod aliases;
 mod search;
 mod source;
+mod told;
 
+pub use aliases::{find_alias, set_alias};
 pub use search::{ModelSearch, VersionSearch};
+pub(crate) use told::is_prompt;
+use told::{public_tags, tell_of_version};
 
 use lathe_types::Millis;
 use lathe_types::models::{ModelName, ModelVersion, NewModelVersion, RegisteredModel, Stage};
 use lathe_types::tags::Tag;
 use serde_json::json;
 
-use crate::{Error, Result, Row, Store, Tx, Value, events};
+use crate::{Error, Result, Row, Store, Tx, Value, events, webhooks};
 
 const VERSION_COLUMNS: &str =
     "SELECT name, version, created_at, updated_at, user_id, stage, description, source,
@@ -37,11 +42,20 @@ impl Store {
             tx.execute(
                 "INSERT INTO registered_models (name, description, created_at, updated_at, versions)
                  VALUES (?1, ?2, ?3, ?3, 0)",
-                &[name.into(), description.into(), now.0.into()],
+                &[name.into(), description.clone().into(), now.0.into()],
             )?;
             for tag in &tags {
                 set_model_tag(tx, name, tag)?;
             }
+            let (registered, prompt) = ("registered_model.created", "prompt.created");
+            webhooks::tell_of_model(
+                tx,
+                name,
+                Some(registered),
+                prompt,
+                now,
+                || json!({ "name": name, "tags": public_tags(&tags), "description": description }),
+            )?;
             get_model(tx, name)
         })
         .await
@@ -114,20 +128,36 @@ impl Store {
     }
 
     /// Sets a tag of a model.
-    pub async fn set_registered_model_tag(&self, name: &str, tag: Tag) -> Result<()> {
+    pub async fn set_registered_model_tag(&self, name: &str, tag: Tag, now: Millis) -> Result<()> {
         let name = name.to_owned();
         self.write(move |tx| {
             get_model(tx, &name)?;
-            set_model_tag(tx, &name, &tag)
+            set_model_tag(tx, &name, &tag)?;
+            webhooks::tell_of_model(
+                tx,
+                &name,
+                None,
+                "prompt_tag.set",
+                now,
+                || json!({ "name": name, "key": tag.key, "value": tag.value }),
+            )
         })
         .await
     }
 
     /// Takes a tag off a model; one that is not there is fine.
-    pub async fn delete_registered_model_tag(&self, name: &str, key: &str) -> Result<()> {
+    pub async fn delete_registered_model_tag(&self, name: &str, key: &str, now: Millis) -> Result<()> {
         let (name, key) = (name.to_owned(), key.to_owned());
         self.write(move |tx| {
             get_model(tx, &name)?;
+            webhooks::tell_of_model(
+                tx,
+                &name,
+                None,
+                "prompt_tag.deleted",
+                now,
+                || json!({ "name": name, "key": key }),
+            )?;
             tx.execute(
                 "DELETE FROM registered_model_tags WHERE name = ?1 AND key = ?2",
                 &[(&name).into(), (&key).into()],
@@ -216,20 +246,39 @@ impl Store {
     }
 
     /// Sets a tag of a version.
-    pub async fn set_model_version_tag(&self, name: &str, version: u32, tag: Tag) -> Result<()> {
+    pub async fn set_model_version_tag(&self, name: &str, version: u32, tag: Tag, now: Millis) -> Result<()> {
         let name = name.to_owned();
         self.write(move |tx| {
             get_version(tx, &name, version)?;
-            set_version_tag(tx, &name, version, &tag)
+            set_version_tag(tx, &name, version, &tag)?;
+            let (set, prompt) = ("model_version_tag.set", "prompt_version_tag.set");
+            webhooks::tell_of_model(tx, &name, Some(set), prompt, now, || {
+                json!({ "name": name, "version": version.to_string(), "key": tag.key, "value": tag.value })
+            })
         })
         .await
     }
 
     /// Takes a tag off a version; one that is not there is fine.
-    pub async fn delete_model_version_tag(&self, name: &str, version: u32, key: &str) -> Result<()> {
+    pub async fn delete_model_version_tag(
+        &self,
+        name: &str,
+        version: u32,
+        key: &str,
+        now: Millis,
+    ) -> Result<()> {
         let (name, key) = (name.to_owned(), key.to_owned());
         self.write(move |tx| {
             get_version(tx, &name, version)?;
+            let (deleted, prompt) = ("model_version_tag.deleted", "prompt_version_tag.deleted");
+            webhooks::tell_of_model(
+                tx,
+                &name,
+                Some(deleted),
+                prompt,
+                now,
+                || json!({ "name": name, "version": version.to_string(), "key": key }),
+            )?;
             tx.execute(
                 "DELETE FROM model_version_tags WHERE name = ?1 AND version = ?2 AND key = ?3",
                 &[(&name).into(), version.into(), (&key).into()],
@@ -238,78 +287,6 @@ impl Store {
         })
         .await
     }
-
-    /// Lets an alias name a version; it names no other from then on.
-    pub async fn set_model_alias(&self, name: &str, alias: &str, version: u32, now: Millis) -> Result<()> {
-        let (name, alias) = (name.to_owned(), alias.to_owned());
-        self.write(move |tx| set_alias(tx, &name, &alias, version, now))
-            .await
-    }
-
-    /// Takes an alias away; one that is not there is fine.
-    pub async fn delete_model_alias(&self, name: &str, alias: &str, now: Millis) -> Result<()> {
-        let (name, alias) = (name.to_owned(), alias.to_owned());
-        self.write(move |tx| {
-            get_model(tx, &name)?;
-            let key: [Value; 2] = [(&name).into(), (&alias).into()];
-            if tx.execute("DELETE FROM model_aliases WHERE name = ?1 AND alias = ?2", &key)? == 0 {
-                return Ok(());
-            }
-            let summary = format!("alias `{alias}` of `{name}` taken away");
-            events::append(
-                tx,
-                now,
-                "alias.deleted",
-                &format!("model/{name}"),
-                &summary,
-                &json!({ "alias": alias }),
-            )
-        })
-        .await
-    }
-
-    /// The version that an alias names, if it names one.
-    pub async fn find_model_alias(&self, name: &str, alias: &str) -> Result<Option<u32>> {
-        let (name, alias) = (name.to_owned(), alias.to_owned());
-        self.read(move |tx| find_alias(tx, &name, &alias)).await
-    }
-}
-
-/// Lets an alias name a version, in the caller's transaction.
-pub fn set_alias(tx: &Tx<'_>, name: &str, alias: &str, version: u32, now: Millis) -> Result<()> {
-    get_version(tx, name, version)?;
-    let before = find_alias(tx, name, alias)?;
-    if before == Some(version) {
-        return Ok(());
-    }
-    tx.execute(
-        "INSERT INTO model_aliases (name, alias, version) VALUES (?1, ?2, ?3)
-         ON CONFLICT (name, alias) DO UPDATE SET version = excluded.version",
-        &[name.into(), alias.into(), version.into()],
-    )?;
-    touch(tx, name, now)?;
-    let summary = match before {
-        Some(before) => format!("`{name}@{alias}` is version {version}, before {before}"),
-        None => format!("`{name}@{alias}` is version {version}"),
-    };
-    let data = json!({ "alias": alias, "version": version, "before": before });
-    events::append(
-        tx,
-        now,
-        "alias.set",
-        &format!("model/{name}/{version}"),
-        &summary,
-        &data,
-    )
-}
-
-/// The version that an alias names, in the caller's transaction.
-pub fn find_alias(tx: &Tx<'_>, name: &str, alias: &str) -> Result<Option<u32>> {
-    tx.query_opt(
-        "SELECT version FROM model_aliases WHERE name = ?1 AND alias = ?2",
-        &[name.into(), alias.into()],
-        |row| row.get(0),
-    )
 }
 
 fn create_version(tx: &Tx<'_>, new: &NewModelVersion, now: Millis) -> Result<ModelVersion> {
@@ -338,6 +315,7 @@ fn create_version(tx: &Tx<'_>, new: &NewModelVersion, now: Millis) -> Result<Mod
     for tag in &new.tags {
         set_version_tag(tx, name, number, tag)?;
     }
+    tell_of_version(tx, new, number, now)?;
     let summary = format!("`{name}` version {number} registered");
     let data = json!({ "run_id": new.run_id, "source": new.source });
     events::append(

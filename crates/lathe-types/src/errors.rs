@@ -1,3 +1,29 @@
+/// That there is no such record, in the words that users of the `mlflow` client know and its tests look for.
+pub fn does_not_exist(noun: &str, id: &str) -> String {
+    match noun {
+        "run" => format!("Run with id={id} not found"),
+        "experiment" => format!("No Experiment with id={id} exists"),
+        "experiment name" => format!("Could not find experiment with name '{id}'"),
+        "registered model" => format!("Registered Model with name={id} not found"),
+        "model version" => {
+            let (name, version) = id.rsplit_once('/').unwrap_or((id, ""));
+            format!("Model Version (name={name}, version={version}) not found")
+        }
+        "webhook" => format!("Webhook with ID {id} not found."),
+        "logged model" => format!("Logged model with ID '{id}' not found."),
+        _ => format!("{noun} `{id}` does not exist"),
+    }
+}
+
+/// That a name is taken, in the same words.
+pub fn already_exists(noun: &str, id: &str) -> String {
+    match noun {
+        "experiment" => format!("Experiment(name={id}) already exists."),
+        "registered model" => format!("Registered Model (name={id}) already exists."),
+        _ => format!("{noun} `{id}` already exists"),
+    }
+}
+
 /// What a failure means to whoever asked. The server turns it into a status, the command line into an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {

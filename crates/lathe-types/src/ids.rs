@@ -4,11 +4,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A text that is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a valid {noun} id; expected {expected}")]
+#[error("{}", self.told())]
 pub struct IdError {
     noun: &'static str,
     expected: &'static str,
     text: String,
+}
+
+impl IdError {
+    fn told(&self) -> String {
+        let Self { noun, expected, text } = self;
+        match *noun {
+            "experiment" => {
+                format!("Invalid experiment ID '{text}'. Experiment ID must be a valid integer.")
+            }
+            _ => format!("`{text}` is not a valid {noun} id; expected {expected}"),
+        }
+    }
 }
 
 fn is_hex32(text: &str) -> bool {

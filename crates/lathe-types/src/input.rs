@@ -1,4 +1,4 @@
-use crate::ErrorKind;
+use crate::{ErrorKind, IdError, does_not_exist};
 
 /// What a client sent and cannot be accepted. The texts are the ones that users of the `mlflow` client know, and
 /// that its own tests look for.
@@ -43,13 +43,19 @@ pub enum InputError {
         got: usize,
     },
     /// An id that other servers could have given, but not this one.
-    #[error("{noun} `{id}` does not exist")]
+    #[error("{}", does_not_exist(noun, id))]
     Unknown {
         /// "run"…
         noun: &'static str,
         /// The id.
         id: String,
     },
+    /// A text that is no id.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// The request as a whole is wrong.
+    #[error("{0}")]
+    Request(String),
     /// One request gives a param two values.
     #[error(
         "Duplicate parameter keys have been submitted: {keys:?}. Please ensure the request contains only one param value per param key."
@@ -85,7 +91,11 @@ impl InputError {
             Self::Missing { parameter }
             | Self::Invalid { parameter, .. }
             | Self::TooLong { parameter, .. } => *parameter = format!("{record}.{parameter}"),
-            Self::TooMany { .. } | Self::Unknown { .. } | Self::DuplicateParams { .. } => {}
+            Self::TooMany { .. }
+            | Self::Unknown { .. }
+            | Self::Id(_)
+            | Self::Request(_)
+            | Self::DuplicateParams { .. } => {}
         }
         self
     }
@@ -131,7 +141,7 @@ pub(crate) fn check_key(parameter: &str, key: &str, max: usize) -> Result<(), In
             "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/).",
         ));
     }
-    if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
+    if key.starts_with("..") || key.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(InputError::invalid(
             parameter,
             key,
@@ -147,11 +157,11 @@ mod tests {
 
     #[test]
     fn a_key_is_words_and_a_path_in_normal_form() {
-        for key in ["a", "a/b c", "größe:1.5-x_y", ".hidden", "..."] {
+        for key in ["a", "a/b c", "größe:1.5-x_y", ".hidden", "a..."] {
             assert_eq!(check_key("key", key, 250), Ok(()), "{key}");
         }
         for key in [
-            "", "/a", "a/", "a//b", "./a", "a/..", "..", ".", "a\nb", "a;b", "a\\b", "a%",
+            "", "/a", "a/", "a//b", "./a", "a/..", "..", "...", ".", "a\nb", "a;b", "a\\b", "a%",
         ] {
             assert!(check_key("key", key, 250).is_err(), "{key}");
         }

@@ -24,9 +24,10 @@ pub mod runs;
 pub mod samples;
 pub mod search;
 pub mod tags;
+pub mod webhooks;
 pub mod windows;
 
-pub use errors::ErrorKind;
+pub use errors::{ErrorKind, already_exists, does_not_exist};
 pub use ids::{ExperimentId, IdError, LoggedModelId, PredictionId, RunId};
 pub use input::{InputError, required};
 pub use tags::{Lifecycle, ViewType};

@@ -10,6 +10,9 @@ use crate::{InputError, Millis, input};
 /// The tag that says that a model of the registry is a prompt.
 pub const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
 
+/// The alias of the newest version, which nobody sets.
+pub const LATEST: &str = "latest";
+
 /// A tag of a model or a version, within its limits.
 pub fn registry_tag(key: String, value: String) -> Result<Tag, InputError> {
     input::check_key("key", &key, 250)?;
@@ -26,10 +29,11 @@ pub fn description(text: Option<String>) -> Result<Option<String>, InputError> {
 
 /// The number of a version in the field `parameter`.
 pub fn version_number(parameter: &str, text: &str) -> Result<u32, InputError> {
-    text.parse()
-        .ok()
-        .filter(|number| 0 < *number)
-        .ok_or_else(|| InputError::invalid(parameter, text, "Model version must be a positive integer"))
+    text.parse().ok().filter(|number| 0 < *number).ok_or_else(|| {
+        InputError::Request(format!(
+            "Parameter '{parameter}' must be an integer, got '{text}'."
+        ))
+    })
 }
 
 /// The name of a registered model: not empty, without `/` and `:`, at most 256 characters.
@@ -48,11 +52,9 @@ impl ModelName {
             || name.chars().any(char::is_control)
             || matches!(name.as_str(), "." | "..")
         {
-            return Err(InputError::invalid(
-                parameter,
-                &name,
-                "a model's name may hold neither `/` nor `:`",
-            ));
+            return Err(InputError::Request(format!(
+                "Invalid model name '{name}'. Names cannot contain '/' or ':'."
+            )));
         }
         input::check_length(parameter, &name, 256)?;
         Ok(Self(name))
@@ -81,14 +83,19 @@ impl AliasName {
             });
         }
         if !alias.chars().all(plain) {
-            return Err(InputError::invalid(
-                parameter,
-                &alias,
-                "an alias holds letters, digits, `_` and `-` only",
+            return Err(InputError::Request(format!(
+                "Invalid alias name: '{alias}'. Names may only contain alphanumerics, underscores (_), and dashes (-)."
+            )));
+        }
+        if alias.eq_ignore_ascii_case(LATEST) {
+            return Err(InputError::Request(
+                "'latest' alias name (case insensitive) is reserved.".into(),
             ));
         }
-        if alias.eq_ignore_ascii_case("latest") || like_a_version {
-            return Err(InputError::invalid(parameter, &alias, "the alias is reserved"));
+        if like_a_version {
+            return Err(InputError::Request(format!(
+                "Version alias name '{alias}' is reserved."
+            )));
         }
         input::check_length(parameter, &alias, 255)?;
         Ok(Self(alias))
@@ -123,11 +130,9 @@ impl Stage {
             .into_iter()
             .find(|stage| stage.as_str().eq_ignore_ascii_case(text))
             .ok_or_else(|| {
-                InputError::invalid(
-                    parameter,
-                    text,
-                    "it must be one of `None`, `Staging`, `Production`, `Archived`",
-                )
+                InputError::Request(format!(
+                    "Invalid Model Version {parameter}: {text}. Value must be one of None, Staging, Production, Archived."
+                ))
             })
     }
 

@@ -188,6 +188,11 @@ impl RunTag {
         Ok(Self(Tag { key, value }))
     }
 
+    /// Refuses a value that would be cut.
+    pub fn check_value(value: &str) -> Result<(), InputError> {
+        check_length("value", value, Self::VALUE_CHARS_MAX)
+    }
+
     /// Key and value.
     pub fn tag(&self) -> &Tag {
         &self.0
@@ -207,6 +212,11 @@ impl Param {
         check_key("key", &key, Self::KEY_CHARS_MAX)?;
         truncate(&mut value, Self::VALUE_CHARS_MAX);
         Ok(Self(Tag { key, value }))
+    }
+
+    /// Refuses a value that would be cut.
+    pub fn check_value(value: &str) -> Result<(), InputError> {
+        check_length("value", value, Self::VALUE_CHARS_MAX)
     }
 
     /// Key and value.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use lathe_blob::Artifacts;
 use lathe_server::inference::Deployments;
+use lathe_server::webhooks::{Sender, WebhookRules};
 use lathe_server::{AppState, Options};
 use lathe_store::{Location, Store};
 use lathe_types::samples::Sample;
@@ -35,6 +36,10 @@ pub struct PartOptions {
     pub default_artifact_root: String,
     /// Host names beside loopback.
     pub allowed_hosts: Vec<String>,
+    /// Which receivers of events may be called.
+    pub webhooks: WebhookRules,
+    /// Whether values that are too long are cut.
+    pub truncate_long_values: bool,
 }
 
 impl Default for PartOptions {
@@ -42,6 +47,8 @@ impl Default for PartOptions {
         Self {
             default_artifact_root: "mlflow-artifacts:/".into(),
             allowed_hosts: Vec::new(),
+            webhooks: WebhookRules::default(),
+            truncate_long_values: true,
         }
     }
 }
@@ -66,17 +73,20 @@ pub fn open_parts(database: &Location, artifacts: &Path, options: PartOptions) -
     let artifacts = Artifacts::local(artifacts);
     let (sender, samples) = mpsc::channel(SAMPLES_MAX);
     let deployments = Deployments::new(store.clone(), artifacts.clone(), sender, clock::now);
+    let webhooks = Sender::new(options.webhooks);
     let options = Options {
         lathe_version: env!("CARGO_PKG_VERSION"),
         now: clock::now,
         default_artifact_root: options.default_artifact_root,
         allowed_hosts: options.allowed_hosts,
+        truncate_long_values: options.truncate_long_values,
     };
     Ok(Parts {
         state: AppState {
             store,
             artifacts,
             deployments,
+            webhooks,
             options: Arc::new(options),
         },
         samples,

@@ -5,12 +5,13 @@ use lathe_types::{ExperimentId, InputError};
 use serde::{Deserialize, Serialize};
 
 use super::KeyValue;
+use super::json::objects;
 
 /// A dataset that a run reads.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DatasetInput {
     /// What it was read for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<KeyValue>,
     /// Required.
     pub dataset: Option<Dataset>,
@@ -48,19 +49,19 @@ impl SearchDatasets {
     /// The experiments.
     pub fn experiments(&self) -> Result<Vec<ExperimentId>, InputError> {
         const EXPERIMENTS_MAX: usize = 20;
-        let parameter = "experiment_ids";
-        if EXPERIMENTS_MAX < self.experiment_ids.len() {
-            return Err(InputError::Invalid {
-                parameter: parameter.into(),
-                value: self.experiment_ids.len().to_string(),
-                reason: format!("a request can ask for at most {EXPERIMENTS_MAX} experiments"),
-            });
+        let asked = self.experiment_ids.len();
+        if asked == 0 {
+            return Err(InputError::Request(
+                "SearchDatasets request must specify at least one experiment_id.".into(),
+            ));
+        }
+        if EXPERIMENTS_MAX < asked {
+            return Err(InputError::Request(format!(
+                "SearchDatasets request cannot specify more than {EXPERIMENTS_MAX} experiment_ids. Received {asked} experiment_ids."
+            )));
         }
         let ids = self.experiment_ids.iter();
-        ids.map(|id| {
-            ExperimentId::parse(id).map_err(|error| InputError::invalid(parameter, id, error.to_string()))
-        })
-        .collect()
+        ids.map(|id| Ok(ExperimentId::parse(id)?)).collect()
     }
 }
 

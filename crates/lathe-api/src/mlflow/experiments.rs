@@ -4,6 +4,7 @@ use lathe_types::experiments::{ArtifactLocation, ExperimentName, ExperimentTag, 
 use lathe_types::{ExperimentId, InputError, Millis, required};
 use serde::{Deserialize, Serialize};
 
+use super::json::objects;
 use super::{Int64, KeyValue};
 
 /// `experiments/create`
@@ -14,7 +15,7 @@ pub struct CreateExperiment {
     /// Empty or absent: under the server's root.
     pub artifact_location: Option<String>,
     /// The first tags.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub tags: Vec<KeyValue>,
 }
 
@@ -153,6 +154,5 @@ impl Experiment {
 /// The id in a required field.
 pub fn experiment_id(id: Option<String>) -> Result<ExperimentId, InputError> {
     let id = required("experiment_id", id)?;
-    ExperimentId::parse(&id)
-        .map_err(|_| InputError::invalid("experiment_id", &id, "Experiment ID must be a valid integer."))
+    Ok(ExperimentId::parse(&id)?)
 }

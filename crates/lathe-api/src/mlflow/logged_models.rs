@@ -7,6 +7,7 @@ use lathe_types::search::{LoggedModelAttribute, Order, parse_field};
 use lathe_types::{InputError, LoggedModelId, Millis};
 use serde::{Deserialize, Serialize};
 
+use super::json::objects;
 use super::metrics::{Metric, dataset_name};
 use super::{Int64, KeyValue};
 
@@ -22,10 +23,10 @@ pub struct CreateLoggedModel {
     /// The run that makes it.
     pub source_run_id: Option<String>,
     /// The first params.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub params: Vec<KeyValue>,
     /// The first tags.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub tags: Vec<KeyValue>,
 }
 
@@ -47,7 +48,7 @@ pub struct GetLoggedModel {
 #[derive(Debug, Deserialize)]
 pub struct LogLoggedModelParams {
     /// At most 100.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub params: Vec<KeyValue>,
 }
 
@@ -55,7 +56,7 @@ pub struct LogLoggedModelParams {
 #[derive(Debug, Deserialize)]
 pub struct SetLoggedModelTags {
     /// The tags.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub tags: Vec<KeyValue>,
 }
 
@@ -68,12 +69,12 @@ pub struct SearchLoggedModels {
     /// Conditions.
     pub filter: Option<String>,
     /// Only metrics computed on one of these count in conditions.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub datasets: Vec<DatasetReference>,
     /// How many models a page may hold.
     pub max_results: Option<Int64>,
     /// Keys to sort by.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub order_by: Vec<OrderBy>,
     /// Where the page starts.
     pub page_token: Option<String>,
@@ -166,12 +167,10 @@ pub struct LoggedModelInfo {
     pub artifact_uri: String,
     /// `LOGGED_MODEL_READY`…
     pub status: &'static str,
-    /// What kind of model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model_type: Option<String>,
-    /// The run that made it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_run_id: Option<String>,
+    /// What kind of model; empty if that is not known.
+    pub model_type: String,
+    /// The run that made it; empty if there is none.
+    pub source_run_id: String,
     /// Why it is not complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_message: Option<String>,
@@ -209,8 +208,8 @@ impl From<lathe_types::logged_models::LoggedModel> for LoggedModel {
                 last_updated_timestamp_ms: model.updated_at,
                 artifact_uri: model.artifact_location,
                 status: model.status.wire_name(),
-                model_type: model.model_type,
-                source_run_id: model.source_run_id,
+                model_type: model.model_type.unwrap_or_default(),
+                source_run_id: model.source_run_id.unwrap_or_default(),
                 status_message: model.status_message,
                 tags: model.tags.into_iter().map(KeyValue::from).collect(),
             },
@@ -220,7 +219,16 @@ impl From<lathe_types::logged_models::LoggedModel> for LoggedModel {
 
 /// The id of a logged model in the field `parameter`.
 pub fn model_id(parameter: &str, id: &str) -> Result<LoggedModelId, InputError> {
-    LoggedModelId::parse(id).map_err(|error| InputError::invalid(parameter, id, error.to_string()))
+    LoggedModelId::parse(id).map_err(|error| {
+        // Clients ask for models by any word to see whether they exist.
+        if super::runs::is_word(id) {
+            return InputError::Unknown {
+                noun: "logged model",
+                id: id.to_owned(),
+            };
+        }
+        InputError::invalid(parameter, id, error.to_string())
+    })
 }
 
 /// The params of a request, at most 100.

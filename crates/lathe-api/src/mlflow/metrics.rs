@@ -29,6 +29,37 @@ pub struct LogMetric {
     pub dataset_digest: Option<String>,
 }
 
+/// One metric of a batch.
+#[derive(Debug, Deserialize)]
+pub struct BatchMetric {
+    key: String,
+    value: Double,
+    timestamp: Int64,
+    step: Option<Int64>,
+    model_id: Option<String>,
+    dataset_name: Option<String>,
+    dataset_digest: Option<String>,
+}
+
+impl TryFrom<BatchMetric> for NewMetric {
+    type Error = InputError;
+
+    fn try_from(metric: BatchMetric) -> Result<Self, InputError> {
+        LogMetric {
+            run_id: None,
+            run_uuid: None,
+            key: Some(metric.key),
+            value: Some(metric.value),
+            timestamp: Some(metric.timestamp),
+            step: metric.step,
+            model_id: metric.model_id,
+            dataset_name: metric.dataset_name,
+            dataset_digest: metric.dataset_digest,
+        }
+        .try_into()
+    }
+}
+
 impl TryFrom<LogMetric> for NewMetric {
     type Error = InputError;
 
@@ -109,22 +140,18 @@ impl GetIntervals {
         match (self.start_step, self.end_step) {
             (None, None) => Ok(None),
             (Some(first), Some(last)) if first.0 <= last.0 => Ok(Some((first.0, last.0))),
-            (Some(first), Some(last)) => Err(InputError::Invalid {
-                parameter: "end_step".into(),
-                value: last.0.to_string(),
-                reason: format!(
-                    "end_step must be greater than start_step. Found start_step={}.",
-                    first.0
-                ),
-            }),
-            (first, _) => Err(InputError::Missing {
-                parameter: if first.is_none() { "start_step" } else { "end_step" }.into(),
-            }),
+            (Some(first), Some(last)) => Err(InputError::Request(format!(
+                "end_step must be greater than start_step. Found start_step={} and end_step={}.",
+                first.0, last.0
+            ))),
+            _ => Err(InputError::Request(
+                "If either start step or end step are specified, both must be specified.".into(),
+            )),
         }
     }
 }
 
-/// The answer to all of them.
+/// The answer to `get-history` and `get-history-bulk-interval`.
 #[derive(Debug, Serialize)]
 pub struct MetricPage {
     /// In order.
@@ -133,6 +160,13 @@ pub struct MetricPage {
     /// Absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_page_token: Option<String>,
+}
+
+/// The answer to `metrics/get-history-bulk`, whose list is there even when it is empty.
+#[derive(Debug, Serialize)]
+pub struct MetricList {
+    /// By run, then by time.
+    pub metrics: Vec<Metric>,
 }
 
 /// One value of a metric.

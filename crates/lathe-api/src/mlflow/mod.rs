@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod models;
 mod pages;
 pub mod runs;
+pub mod webhooks;
 
 pub use json::{Double, Empty, Int64, KeyValue};
 pub use pages::{max_results, page_request, page_token, parse_page_token};

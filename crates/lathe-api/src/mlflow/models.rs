@@ -5,6 +5,7 @@ use lathe_types::tags::Tag;
 use lathe_types::{InputError, Millis, required};
 use serde::{Deserialize, Serialize};
 
+use super::json::objects;
 use super::{Int64, KeyValue};
 
 /// `registered-models/create`
@@ -13,7 +14,7 @@ pub struct CreateModel {
     /// Required.
     pub name: Option<String>,
     /// The first tags.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub tags: Vec<KeyValue>,
     /// What it is.
     pub description: Option<String>,
@@ -106,7 +107,7 @@ pub struct CreateVersion {
     /// What it is.
     pub description: Option<String>,
     /// The first tags.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub tags: Vec<KeyValue>,
 }
 
@@ -215,8 +216,9 @@ pub struct RegisteredModel {
     pub creation_timestamp: Millis,
     /// When it last changed.
     pub last_updated_timestamp: Millis,
-    /// Empty if there is none.
-    pub description: String,
+    /// What it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// The newest in every stage that has one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub latest_versions: Vec<ModelVersion>,
@@ -257,9 +259,8 @@ pub struct ModelVersion {
     pub description: String,
     /// Where it was registered from.
     pub source: String,
-    /// The run that made it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run_id: Option<String>,
+    /// The run that made it; empty if there is none.
+    pub run_id: String,
     /// Versions are complete once they are registered.
     pub status: &'static str,
     /// Empty if there is none.
@@ -283,7 +284,7 @@ impl From<lathe_types::models::RegisteredModel> for RegisteredModel {
             name: model.name,
             creation_timestamp: model.created_at,
             last_updated_timestamp: model.updated_at,
-            description: model.description.unwrap_or_default(),
+            description: model.description,
             latest_versions: latest.map(ModelVersion::from).collect(),
             tags: model.tags.into_iter().map(KeyValue::from).collect(),
             aliases: aliases
@@ -307,7 +308,7 @@ impl From<lathe_types::models::ModelVersion> for ModelVersion {
             current_stage: version.stage.as_str(),
             description: version.description.unwrap_or_default(),
             source: version.source,
-            run_id: version.run_id,
+            run_id: version.run_id.unwrap_or_default(),
             status: "READY",
             run_link: version.run_link.unwrap_or_default(),
             model_id: version.model_id,

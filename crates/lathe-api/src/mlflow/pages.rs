@@ -28,7 +28,11 @@ pub fn parse_page_token(token: Option<&str>) -> Result<u64, InputError> {
         .and_then(|json| serde_json::from_slice::<Token>(&json).ok())
         .map(|token| token.offset)
         .filter(|offset| *offset <= i64::MAX as u64)
-        .ok_or_else(|| InputError::invalid("page_token", token, "it must be a token that a search returned"))
+        .ok_or_else(|| {
+            InputError::Request(format!(
+                "Invalid page token `{token}`, could not base64-decode it into an offset"
+            ))
+        })
 }
 
 /// How many results a page may hold: what the client asks for, within bounds.

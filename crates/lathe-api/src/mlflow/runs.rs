@@ -6,8 +6,9 @@ use lathe_types::{InputError, LoggedModelId, Millis, RunId, required};
 use serde::{Deserialize, Serialize};
 
 use super::datasets::DatasetInput;
+use super::json::objects;
 use super::logged_models::model_id;
-use super::metrics::{LogMetric, Metric};
+use super::metrics::{BatchMetric, Metric};
 use super::{Int64, KeyValue};
 
 /// `runs/create`
@@ -22,7 +23,7 @@ pub struct CreateRun {
     /// Absent or 0: now.
     pub start_time: Option<Int64>,
     /// The first tags.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub tags: Vec<KeyValue>,
 }
 
@@ -91,13 +92,13 @@ pub struct LogBatchRequest {
     /// Required.
     pub run_id: Option<String>,
     /// At most 1000.
-    #[serde(default)]
-    pub metrics: Vec<LogMetric>,
+    #[serde(default, deserialize_with = "objects")]
+    pub metrics: Vec<BatchMetric>,
     /// At most 100.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub params: Vec<KeyValue>,
     /// At most 100.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub tags: Vec<KeyValue>,
 }
 
@@ -123,10 +124,10 @@ pub struct LogInputs {
     /// Required.
     pub run_id: Option<String>,
     /// Datasets that it read.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub datasets: Vec<DatasetInput>,
     /// Logged models that it read.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub models: Vec<RunModel>,
 }
 
@@ -148,7 +149,7 @@ pub struct LogOutputs {
     /// Required.
     pub run_id: Option<String>,
     /// Logged models that it made.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub models: Vec<RunModel>,
 }
 
@@ -156,6 +157,11 @@ impl TryFrom<LogOutputs> for (RunId, Vec<(LoggedModelId, i64)>) {
     type Error = InputError;
 
     fn try_from(request: LogOutputs) -> Result<Self, InputError> {
+        if request.models.is_empty() {
+            return Err(InputError::Missing {
+                parameter: "models".into(),
+            });
+        }
         let models = each("models", request.models, |model| {
             let step = model.step.map_or(0, |step| step.0);
             Ok((model_id("model_id", &model.model_id)?, step))
@@ -384,12 +390,28 @@ pub fn run_id(run_id: Option<String>, run_uuid: Option<String>) -> Result<RunId,
     let id = required("run_id", run_id.filter(|id| !id.is_empty()).or(older))?;
     RunId::parse(&id).map_err(|error| {
         // Clients ask for runs by any word to see whether they exist.
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if id.len() <= 256 && id.chars().all(word) {
+        if is_word(&id) {
             return InputError::Unknown { noun: "run", id };
         }
         InputError::invalid("run_id", &id, error.to_string())
     })
+}
+
+/// Refuses values of params and tags that would be cut, for servers that shall not cut.
+pub fn check_values(params: &[KeyValue], tags: &[KeyValue]) -> Result<(), InputError> {
+    for (index, param) in params.iter().enumerate() {
+        Param::check_value(&param.value).map_err(|error| error.within(&format!("params[{index}]")))?;
+    }
+    for (index, tag) in tags.iter().enumerate() {
+        RunTag::check_value(&tag.value).map_err(|error| error.within(&format!("tags[{index}]")))?;
+    }
+    Ok(())
+}
+
+/// What could be an id on some server.
+pub(crate) fn is_word(id: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    !id.is_empty() && id.len() <= 256 && id.chars().all(word)
 }
 
 /// The tags of a request, within their limits.

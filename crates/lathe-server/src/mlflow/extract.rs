@@ -48,10 +48,16 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn query<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
+    if form_urlencoded::parse(query.as_bytes()).any(|(_, value)| value.contains('\0')) {
+        return Err(nul());
+    }
     let fields = serde_html_form::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(fields).map_err(|error| {
         let path = error.path().to_string();
-        invalid_field(&path, None, &error.into_inner().to_string())
+        let sent = form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| *key == path)
+            .map(|(_, value)| Value::from(value.into_owned()));
+        invalid_field(&path, sent.as_ref(), &error.into_inner().to_string())
     })
 }
 
@@ -60,9 +66,19 @@ fn body_fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         b"" => b"{}",
         body => body,
     };
+    // Older clients send the JSON as a text in JSON.
+    if body.starts_with(b"\"")
+        && let Ok(inner) = serde_json::from_slice::<String>(body)
+        && inner.trim_start().starts_with('{')
+    {
+        return body_fields(inner.as_bytes());
+    }
     // Without this, a list would be read as the fields in their order.
     if !body.starts_with(b"{") {
         return Err(ApiError::invalid("the body must be a JSON object"));
+    }
+    if has_nul(body) {
+        return Err(nul());
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let fields = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -71,6 +87,11 @@ fn body_fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         if !error.is_data() {
             return ApiError::invalid(format!("the body is not JSON: {error}"));
         }
+        // An element that lacks something is shown with the whole list, as clients expect.
+        if let Some((list, _)) = path.split_once('[').filter(|_| path.ends_with(']')) {
+            let reason = format!("`{path}`: {error}");
+            return invalid_field(list, value_at(body, list).as_ref(), &reason);
+        }
         invalid_field(&path, value_at(body, &path).as_ref(), &error.to_string())
     })?;
     json.end()
@@ -78,13 +99,41 @@ fn body_fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     Ok(fields)
 }
 
+/// Whether a text in the JSON holds U+0000, which no database keeps.
+fn has_nul(json: &[u8]) -> bool {
+    let escape = b"\\u0000";
+    let starts = json.windows(escape.len()).enumerate();
+    starts.filter(|(_, window)| window == escape).any(|(start, _)| {
+        let slashes = json[..start].iter().rev().take_while(|byte| **byte == b'\\');
+        slashes.count() % 2 == 0
+    })
+}
+
+fn nul() -> ApiError {
+    ApiError::invalid("a text must not hold the character U+0000")
+}
+
 fn invalid_field(path: &str, value: Option<&Value>, reason: &str) -> ApiError {
     // "… at line 1 column 20" says less than the path does.
     let reason = reason.split(" at line ").next().unwrap_or(reason);
-    let value = value.map(|value| format!("{value} ")).unwrap_or_default();
+    let value = value
+        .map(|value| format!("{} ", shown(value)))
+        .unwrap_or_default();
     ApiError::invalid(format!(
         "Invalid value {value}for parameter '{path}' supplied: {reason}. See the API docs for more information about request parameters."
     ))
+}
+
+/// The value for a message: short, and with the keys of objects in order.
+fn shown(value: &Value) -> String {
+    const CHARS_MAX: usize = 1_000;
+    let mut value = value.clone();
+    value.sort_all_objects();
+    let text = value.to_string();
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// The value that a path like `metrics[3].value` names, for the message.
@@ -94,9 +143,7 @@ fn value_at(body: &[u8], path: &str) -> Option<Value> {
         .split(['.', '['])
         .map(|part| format!("/{}", part.trim_end_matches(']')))
         .collect();
-    let value = json.pointer(&pointer)?;
-    let short = !value.is_array() && !value.is_object() && value.to_string().len() <= 200;
-    short.then(|| value.clone())
+    json.pointer(&pointer).cloned()
 }
 
 #[cfg(test)]
@@ -145,6 +192,13 @@ mod tests {
             text.starts_with("Invalid value 1.5 for parameter 'tags[1].value' supplied"),
             "{text}"
         );
+        let text = message(r#"{"tags":[{"value":"b","key":"a"},["c"]]}"#);
+        assert!(
+            text.starts_with(
+                r#"Invalid value [{"key":"a","value":"b"},["c"]] for parameter 'tags' supplied"#
+            ),
+            "{text}"
+        );
         assert!(message(r#"{"name":"a""#).starts_with("the body is not JSON"));
         assert!(message(r#"{"name":"a"} x"#).starts_with("the body is not JSON"));
         assert!(message(r#"["a"]"#).contains("must be a JSON object"));
@@ -156,5 +210,20 @@ mod tests {
         let wanted: Wanted = body_fields(br#"{"name":null,"max_results":null}"#).unwrap();
         assert!(wanted.name.is_none() && wanted.max_results.is_none());
         assert!(body_fields::<Wanted>(b"").unwrap().tags.is_empty());
+    }
+
+    #[test]
+    fn json_that_an_older_client_wrote_as_a_text_is_read() {
+        let wanted: Wanted = body_fields(br#""{\"name\": \"a\"}""#).unwrap();
+        assert_eq!(wanted.name.as_deref(), Some("a"));
+        assert!(body_fields::<Wanted>(br#""name""#).is_err());
+    }
+
+    #[test]
+    fn a_text_with_the_character_that_ends_texts_is_refused() {
+        assert!(body_fields::<Wanted>(br#"{"name":"a\u0000"}"#).is_err());
+        assert!(body_fields::<Wanted>(br#"{"name":"a\\\u0000"}"#).is_err());
+        assert!(body_fields::<Wanted>(br#"{"name":"a\\u0000"}"#).is_ok());
+        assert!(query::<Wanted>("name=a%00").is_err());
     }
 }

@@ -16,6 +16,7 @@ mod metrics;
 mod model_versions;
 mod models;
 mod runs;
+mod webhooks;
 
 /// Clients call `/api/…`, MLflow's own web page `/ajax-api/…`.
 pub(crate) fn routes() -> Router<AppState> {
@@ -26,7 +27,8 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(metrics::routes())
         .merge(models::routes())
         .merge(model_versions::routes())
-        .merge(logged_models::routes());
+        .merge(logged_models::routes())
+        .merge(webhooks::routes());
     Router::new()
         .merge(health::routes())
         .merge(artifacts::downloads())

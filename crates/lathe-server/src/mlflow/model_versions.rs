@@ -150,7 +150,7 @@ async fn set_tag(
     let tag = registry_tag(required("key", request.key)?, request.value.unwrap_or_default())?;
     state
         .store
-        .set_model_version_tag(name.as_str(), version, tag)
+        .set_model_version_tag(name.as_str(), version, tag, (state.options.now)())
         .await?;
     Ok(Json(Empty {}))
 }
@@ -163,7 +163,7 @@ async fn delete_tag(
     let key = required("key", request.key)?;
     state
         .store
-        .delete_model_version_tag(name.as_str(), version, &key)
+        .delete_model_version_tag(name.as_str(), version, &key, (state.options.now)())
         .await?;
     Ok(Json(Empty {}))
 }

@@ -143,7 +143,11 @@ async fn set_tag(
 ) -> Result<Json<Empty>, ApiError> {
     let name = model_name(request.name)?;
     let tag = registry_tag(required("key", request.key)?, request.value.unwrap_or_default())?;
-    state.store.set_registered_model_tag(name.as_str(), tag).await?;
+    let now = (state.options.now)();
+    state
+        .store
+        .set_registered_model_tag(name.as_str(), tag, now)
+        .await?;
     Ok(Json(Empty {}))
 }
 
@@ -155,7 +159,7 @@ async fn delete_tag(
     let key = required("key", request.key)?;
     state
         .store
-        .delete_registered_model_tag(name.as_str(), &key)
+        .delete_registered_model_tag(name.as_str(), &key, (state.options.now)())
         .await?;
     Ok(Json(Empty {}))
 }

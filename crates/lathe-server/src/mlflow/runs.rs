@@ -7,7 +7,7 @@ use lathe_api::mlflow::experiments::experiment_id;
 use lathe_api::mlflow::metrics::LogMetric;
 use lathe_api::mlflow::runs::{
     CreateRun, LogBatchRequest, LogInputs, LogModel, LogOutputs, Run, RunById, RunInfoReply, RunKeyValue,
-    RunPage, RunReply, SearchRuns, UpdateRun, run_id, run_tags,
+    RunPage, RunReply, SearchRuns, UpdateRun, check_values, run_id, run_tags,
 };
 use lathe_api::mlflow::{Empty, page_request, page_token};
 use lathe_store::RunSearch;
@@ -51,6 +51,9 @@ async fn create(
 ) -> Result<Json<RunReply>, ApiError> {
     let now = (state.options.now)();
     let bits = Uuid::new_v4().as_u128();
+    if !state.options.truncate_long_values {
+        check_values(&[], &request.tags)?;
+    }
     let tags = run_tags(request.tags)?;
     let start_time = request.start_time.map(|time| time.0).filter(|time| *time != 0);
     let new = NewRun {
@@ -144,7 +147,11 @@ async fn log_parameter(
     Message(request): Message<RunKeyValue>,
 ) -> Result<Json<Empty>, ApiError> {
     let id = run_id(request.run_id, request.run_uuid)?;
-    let param = Param::new(required("key", request.key)?, request.value.unwrap_or_default())?;
+    let value = request.value.unwrap_or_default();
+    if !state.options.truncate_long_values {
+        Param::check_value(&value)?;
+    }
+    let param = Param::new(required("key", request.key)?, value)?;
     state.store.log_batch(id, LogBatch::param(param)).await?;
     Ok(Json(Empty {}))
 }
@@ -153,6 +160,9 @@ async fn log_batch(
     State(state): State<AppState>,
     Message(request): Message<LogBatchRequest>,
 ) -> Result<Json<Empty>, ApiError> {
+    if !state.options.truncate_long_values {
+        check_values(&request.params, &request.tags)?;
+    }
     let (id, batch) = request.try_into()?;
     state.store.log_batch(id, batch).await?;
     Ok(Json(Empty {}))
@@ -191,7 +201,11 @@ async fn set_tag(
     Message(request): Message<RunKeyValue>,
 ) -> Result<Json<Empty>, ApiError> {
     let id = run_id(request.run_id, request.run_uuid)?;
-    let tag = RunTag::new(required("key", request.key)?, request.value.unwrap_or_default())?;
+    let value = request.value.unwrap_or_default();
+    if !state.options.truncate_long_values {
+        RunTag::check_value(&value)?;
+    }
+    let tag = RunTag::new(required("key", request.key)?, value)?;
     state.store.log_batch(id, LogBatch::tag(tag)).await?;
     Ok(Json(Empty {}))
 }

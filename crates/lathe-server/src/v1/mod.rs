@@ -8,6 +8,7 @@ mod lineage;
 mod models;
 mod projects;
 mod samples;
+mod webhooks;
 
 use axum::extract::State;
 use axum::routing::get;
@@ -26,7 +27,8 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(lineage::routes())
         .merge(models::routes())
         .merge(projects::routes())
-        .merge(samples::routes());
+        .merge(samples::routes())
+        .merge(webhooks::routes());
     Router::new().nest("/api/v1", nouns).merge(events::live())
 }
 

@@ -38,11 +38,13 @@ pub fn app() -> App {
         store: store.clone(),
         artifacts: artifacts.clone(),
         deployments: deployments.clone(),
+        webhooks: lathe_server::webhooks::Sender::new(lathe_server::webhooks::WebhookRules::default()),
         options: Arc::new(Options {
             lathe_version: "0.0.0-test",
             now: || Millis(NOW),
             default_artifact_root: "mlflow-artifacts:/".into(),
             allowed_hosts: vec!["*".into()],
+            truncate_long_values: true,
         }),
     };
     App {

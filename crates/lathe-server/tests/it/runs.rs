@@ -200,12 +200,7 @@ async fn a_deleted_run_takes_nothing_until_it_is_restored() {
     app.post("runs/set-tag", tag.clone()).await;
     app.post("runs/delete-tag", tag.clone()).await;
     assert_eq!(app.refused("runs/delete-tag", &tag.to_string()).await.0, 404);
-    assert_eq!(
-        app.refused("runs/restore", &json!({"run_id": id}).to_string())
-            .await
-            .0,
-        400
-    );
+    app.post("runs/restore", json!({"run_id": id})).await;
     for unknown in ["0".repeat(32), "no-such_run".into()] {
         assert_eq!(
             app.refused("runs/delete", &json!({"run_id": unknown}).to_string())
@@ -281,7 +276,7 @@ async fn histories_of_several_runs_are_thinned_out_but_keep_their_ends() {
     let path = "metrics/get-history-bulk-interval";
     let thin = app.get(&format!("{path}?{runs}&max_results=5")).await;
     for id in &ids {
-        assert_eq!(steps(&thin, id), [0, 20, 40, 60, 80, 99]);
+        assert_eq!(steps(&thin, id), [0, 20, 40, 60, 99]);
     }
     let part = app.get(&format!("{path}?{runs}&start_step=10&end_step=12")).await;
     assert_eq!(steps(&part, &ids[1]), [10, 11, 12]);

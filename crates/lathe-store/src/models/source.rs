@@ -1,11 +1,11 @@
 //! Where versions come from and where their files are.
 
 use lathe_types::logged_models::LoggedModel;
-use lathe_types::models::{ModelVersion, NewModelVersion, Origin, PROMPT_TAG, check_source};
+use lathe_types::models::{LATEST, ModelVersion, NewModelVersion, Origin, check_source};
 use lathe_types::runs::RunInfo;
 use lathe_types::{LoggedModelId, Millis, RunId};
 
-use super::{create_version, find_alias, get_model, get_version};
+use super::{create_version, find_alias, get_model, get_version, is_prompt};
 use crate::{Error, Result, Store, Tx, logged_models, runs};
 
 /// A version can be a copy of a copy; more steps than this are a circle.
@@ -19,11 +19,14 @@ impl Store {
         now: Millis,
     ) -> Result<ModelVersion> {
         self.write(move |tx| {
-            let is_prompt = new
-                .tags
-                .iter()
-                .any(|tag| tag.key == PROMPT_TAG && tag.value.eq_ignore_ascii_case("true"));
-            if !is_prompt {
+            if !is_prompt(&new.tags) {
+                if let Some(id) = &new.model_id {
+                    let id = LoggedModelId::parse(id).map_err(|_| Error::NotFound {
+                        noun: "logged model",
+                        id: id.clone(),
+                    })?;
+                    logged_models::number(tx, &id)?;
+                }
                 inherit(tx, &mut new)?;
                 check(tx, &new)?;
             }
@@ -37,8 +40,12 @@ impl Store {
         let (name, alias) = (name.to_owned(), alias.to_owned());
         self.read(move |tx| {
             get_model(tx, &name)?;
+            let version = match alias.as_str() {
+                LATEST => newest(tx, &name)?,
+                alias => find_alias(tx, &name, alias)?,
+            };
             // Clients tell a wrong alias from a wrong model by this being no "not found".
-            let version = find_alias(tx, &name, &alias)?.ok_or_else(|| Error::Invalid {
+            let version = version.ok_or_else(|| Error::Invalid {
                 message: format!("Registered model alias {alias} not found."),
             })?;
             get_version(tx, &name, version)
@@ -64,6 +71,15 @@ impl Store {
         })
         .await
     }
+}
+
+fn newest(tx: &Tx<'_>, name: &str) -> Result<Option<u32>> {
+    let newest = tx.query_opt(
+        "SELECT MAX(version) FROM model_versions WHERE name = ?1",
+        &[name.into()],
+        |row| row.get(0),
+    )?;
+    Ok(newest.flatten())
 }
 
 /// What a `models:/…` source names.
@@ -131,11 +147,7 @@ fn find_run(tx: &Tx<'_>, id: Option<&str>) -> Result<Option<RunInfo>> {
     let Some(id) = id.and_then(|id| RunId::parse(id).ok()) else {
         return Ok(None);
     };
-    match runs::numbered(tx, &id) {
-        Ok(run) => Ok(Some(run.info)),
-        Err(Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(runs::find(tx, &id)?.map(|run| run.info))
 }
 
 fn find_logged_model(tx: &Tx<'_>, id: Option<&str>) -> Result<Option<LoggedModel>> {

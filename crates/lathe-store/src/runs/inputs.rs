@@ -85,10 +85,14 @@ fn insert_dataset(tx: &Tx<'_>, run_no: i64, experiment: ExperimentId, input: &Da
             |row| row.get(0),
         )?
         .expect("an upsert that returns has a row");
-    tx.execute(
+    let inserted = tx.execute(
         "INSERT INTO run_datasets (run_no, dataset_no) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
         &[run_no.into(), dataset_no.into()],
     )?;
+    // What a run read is written once: logging it again changes nothing.
+    if inserted == 0 {
+        return Ok(());
+    }
     for tag in &input.tags {
         tx.execute(
             "INSERT INTO run_dataset_tags (run_no, dataset_no, key, value) VALUES (?1, ?2, ?3, ?4)

@@ -93,10 +93,13 @@ impl Store {
         .await
     }
 
-    /// Marks an active run as deleted.
+    /// Marks a run as deleted; one that is deleted already stays so.
     pub async fn delete_run(&self, id: RunId, now: Millis) -> Result<()> {
         self.write(move |tx| {
-            let run = active(tx, &id)?;
+            let run = numbered(tx, &id)?;
+            if run.info.lifecycle == Lifecycle::Deleted {
+                return Ok(());
+            }
             tx.execute(
                 "UPDATE runs SET lifecycle = 'deleted', deleted_at = ?2 WHERE run_no = ?1",
                 &[run.no.into(), now.0.into()],
@@ -107,14 +110,12 @@ impl Store {
         .await
     }
 
-    /// Takes a deletion back.
+    /// Takes a deletion back, if there is one.
     pub async fn restore_run(&self, id: RunId, now: Millis) -> Result<()> {
         self.write(move |tx| {
             let run = numbered(tx, &id)?;
             if run.info.lifecycle == Lifecycle::Active {
-                return Err(Error::Invalid {
-                    message: format!("The run {id} must be in the 'deleted' state. Current state is active."),
-                });
+                return Ok(());
             }
             tx.execute(
                 "UPDATE runs SET lifecycle = 'active', deleted_at = NULL WHERE run_no = ?1",
@@ -135,9 +136,9 @@ impl Store {
                 &[run.no.into(), (&key).into()],
             )?;
             if deleted == 0 {
-                return Err(Error::NotFound {
-                    noun: "run tag",
-                    id: key,
+                return Err(Error::NoTag {
+                    key,
+                    of: format!("run with id {id}"),
                 });
             }
             Ok(())
@@ -146,14 +147,18 @@ impl Store {
     }
 }
 
+/// The run of this id, deleted or not, if there is one.
+pub(crate) fn find(tx: &Tx<'_>, id: &RunId) -> Result<Option<Numbered>> {
+    let sql = format!("{COLUMNS} WHERE run_id = ?1");
+    tx.query_opt(&sql, &[id.as_str().into()], read)
+}
+
 /// The run of this id, deleted or not.
 pub(crate) fn numbered(tx: &Tx<'_>, id: &RunId) -> Result<Numbered> {
-    let sql = format!("{COLUMNS} WHERE run_id = ?1");
-    tx.query_opt(&sql, &[id.as_str().into()], read)?
-        .ok_or_else(|| Error::NotFound {
-            noun: "run",
-            id: id.to_string(),
-        })
+    find(tx, id)?.ok_or_else(|| Error::NotFound {
+        noun: "run",
+        id: id.to_string(),
+    })
 }
 
 /// The run of this id; only an active one can be changed.

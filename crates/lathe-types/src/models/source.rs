@@ -12,33 +12,44 @@ pub struct Origin<'a> {
 /// A source may only be a place that belongs to the version's run or logged model, another version, or storage that
 /// this server does not keep: whoever reads the version later reads there in the server's name.
 pub fn check_source(source: &str, origin: &Origin<'_>) -> Result<(), InputError> {
-    let refuse = |reason: &str| Err(InputError::invalid("source", source, reason));
+    let refuse = |reason: &str| {
+        Err(InputError::Request(format!(
+            "Invalid model version source: '{source}'. {reason}"
+        )))
+    };
     let decoded = source
         .to_ascii_lowercase()
         .replace("%2e", ".")
-        .replace("%2f", "/");
+        .replace("%2f", "/")
+        .replace("%5c", "\\");
     // A `%25` would only decode to one of these in a second pass.
-    if decoded.split(['/', '\\']).any(|part| part == "..")
+    if decoded.split(['/', '\\']).any(|part| matches!(part, "." | ".."))
         || decoded.contains("%25")
+        || decoded.contains("%00")
         || source.contains(['?', '#'])
         || source.chars().any(char::is_control)
     {
-        return refuse("it must not contain `..`, a query, a fragment or control characters");
+        return refuse(
+            "If supplying a source as an http, https, local file path, ftp, objectstore, or mlflow-artifacts uri, it must be absolute and hold no `.` or `..`, no query, no fragment and no control characters.",
+        );
     }
     let (scheme, path) = source.split_once(':').unwrap_or(("", source));
     let path = path.trim_start_matches('/');
     let first = path.split('/').next().unwrap_or_default();
     let roots = [origin.run, origin.model];
     let inside = || roots.iter().flatten().any(|(_, root)| is_inside(source, root));
-    match scheme {
+    match scheme.to_ascii_lowercase().as_str() {
         "runs" if origin.run.is_none_or(|(id, _)| id != first) => {
-            refuse("a source in `runs:/` needs the `run_id` that it names")
+            refuse("The run_id request parameter must identify the run that the source names.")
         }
         "models" if first.starts_with("m-") && origin.model.is_none_or(|(id, _)| id != first) => {
-            refuse("a source in `models:/` needs the `model_id` that it names")
+            refuse("The model_id request parameter must identify the logged model that the source names.")
         }
-        "" | "file" | "mlflow-artifacts" if !inside() => refuse(
-            "the source must lie in the artifacts of the run or the logged model that the request names",
+        "mlflow-artifacts" if !inside() => {
+            refuse("The run_id or model_id request parameter must identify whose artifacts hold the source.")
+        }
+        "" | "file" if !inside() => refuse(
+            "To use a local path as a model version source, the run_id request parameter must identify the run whose artifacts hold that path.",
         ),
         _ => Ok(()),
     }
@@ -82,6 +93,9 @@ mod tests {
             "models:/m-2",
             "/etc/passwd",
             "file:///etc/passwd",
+            "FILE:///etc/passwd",
+            "mlflow-artifacts:/0/r1/artifacts/.",
+            "s3://bucket/a%00",
             "relative",
             "s3://bucket/a?b",
         ] {

@@ -26,6 +26,10 @@ macro_rules! attributes {
                     $(Self::$variant => Kind::$kind,)*
                 }
             }
+
+            fn is_often_quoted(self) -> bool {
+                Self::named("version_number") == Some(self)
+            }
         }
     };
 }

@@ -1,3 +1,6 @@
+/// What keys may stand in.
+const QUOTES: [char; 3] = ['`', '"', '\''];
+
 /// Reads a text from its start to its end.
 pub(super) struct Cursor<'a> {
     rest: &'a str,
@@ -30,7 +33,13 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn name(&mut self) -> Result<Name, String> {
         if let Some(key) = self.quoted(&['`', '"'])? {
-            return Ok(Name { entity: None, key });
+            return match self.sign(".") {
+                true => Ok(Name {
+                    entity: Some(key),
+                    key: self.key()?,
+                }),
+                false => Ok(Name { entity: None, key }),
+            };
         }
         let word = self.word(|c| c.is_alphanumeric() || "_./:-".contains(c));
         if word.is_empty() {
@@ -44,7 +53,7 @@ impl<'a> Cursor<'a> {
                     key: word.to_owned(),
                 });
             }
-            Some((entity, "")) => (entity, self.quoted(&['`', '"'])?.unwrap_or_default()),
+            Some((entity, "")) => (entity, self.quoted(&QUOTES)?.unwrap_or_default()),
             Some((entity, key)) => (entity, key.to_owned()),
         };
         if key.is_empty() {
@@ -55,6 +64,19 @@ impl<'a> Cursor<'a> {
             entity: Some(entity.to_owned()),
             key,
         })
+    }
+
+    /// What stands after `entity.`
+    fn key(&mut self) -> Result<String, String> {
+        if let Some(key) = self.quoted(&QUOTES)?.filter(|key| !key.is_empty()) {
+            return Ok(key);
+        }
+        let word = self.word(|c| c.is_alphanumeric() || "_./:-".contains(c));
+        self.skip_space();
+        match word {
+            "" => Err(format!("a key is expected at {}", self.here())),
+            word => Ok(word.to_owned()),
+        }
     }
 
     /// A text in one of these quotes, if one follows. The quote twice stands for itself.
@@ -94,6 +116,17 @@ impl<'a> Cursor<'a> {
         }
         self.skip_space();
         number
+    }
+
+    /// A number in quotes, if one follows.
+    pub(super) fn quoted_number(&mut self) -> Option<f64> {
+        let before = self.rest;
+        let text = self.quoted(&['\'', '"']).ok().flatten();
+        let number = text.and_then(|text| text.parse::<u32>().ok());
+        if number.is_none() {
+            self.rest = before;
+        }
+        number.map(f64::from)
     }
 
     /// Steps over a sign, if it follows.

@@ -108,9 +108,12 @@ fn condition<A: Attribute>(cursor: &mut Cursor<'_>) -> Result<Condition<A>, Stri
     let operator = operator(cursor)?;
     let test = match (operator, field.kind()) {
         (Operator::Compare(comparison), Kind::Number) => {
+            let quoted = field.is_often_quoted();
             let number = cursor
                 .number()
-                .ok_or_else(|| format!("a number without quotes is expected at {}", cursor.here()))?;
+                .or_else(|| quoted.then(|| cursor.quoted_number())?);
+            let number =
+                number.ok_or_else(|| format!("a number without quotes is expected at {}", cursor.here()))?;
             Test::Number(comparison, number)
         }
         (Operator::Compare(comparison), _) => {
@@ -270,6 +273,10 @@ mod tests {
             (
                 "tags.x IS NULL AND params.y is not null",
                 "Tag(\"x\") Missing { negated: false } & Param(\"y\") Missing { negated: true }",
+            ),
+            (
+                "`metrics`.`a` > 1 AND metrics.'b c' > 1",
+                "Metric(\"a\") Number(Greater, 1.0) & Metric(\"b c\") Number(Greater, 1.0)",
             ),
             (
                 "dataset.context = 'train'",

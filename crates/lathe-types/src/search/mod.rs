@@ -61,6 +61,11 @@ pub trait Attribute: Copy + PartialEq {
 
     /// What it holds.
     fn kind(self) -> Kind;
+
+    /// Whether clients write this number in quotes too, since it goes over the wire as a text.
+    fn is_often_quoted(self) -> bool {
+        false
+    }
 }
 
 impl<A: Attribute> Field<A> {
@@ -72,6 +77,10 @@ impl<A: Attribute> Field<A> {
             Self::Param(_) | Self::Tag(_) => Kind::OptionalText,
             Self::Dataset(_) => Kind::Text,
         }
+    }
+
+    fn is_often_quoted(&self) -> bool {
+        matches!(self, Self::Attribute(attribute) if attribute.is_often_quoted())
     }
 
     /// The field that a client names; the error says what else there is.

@@ -2,6 +2,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::ArgAction;
+use clap::builder::{BoolishValueParser, FalseyValueParser};
+use lathe_server::webhooks::{self, WebhookRules};
 use lathe_store::Location;
 
 use super::Call;
@@ -49,6 +52,32 @@ pub struct Args {
     /// Host names that may be asked for beside loopback, comma separated; `*` allows all.
     #[arg(long, env = "MLFLOW_SERVER_ALLOWED_HOSTS", value_delimiter = ',')]
     allowed_hosts: Vec<String>,
+    /// Schemes that webhooks may have, comma separated: `https`, and `http` for receivers on this machine.
+    #[arg(
+        long,
+        env = "MLFLOW_WEBHOOK_ALLOWED_SCHEMES",
+        value_delimiter = ',',
+        default_value = "https",
+        value_name = "SCHEMES"
+    )]
+    webhook_schemes: Vec<String>,
+    /// Let webhooks lead to addresses behind the firewall, this machine included.
+    #[arg(
+        long,
+        env = "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS",
+        value_parser = FalseyValueParser::new()
+    )]
+    webhook_private_addresses: bool,
+    /// Cut values of params (6000 characters) and tags (8000) that are too long; `false` refuses them.
+    #[arg(
+        long,
+        env = "MLFLOW_TRUNCATE_LONG_VALUES",
+        value_name = "BOOL",
+        default_value = "true",
+        action = ArgAction::Set,
+        value_parser = BoolishValueParser::new()
+    )]
+    truncate_long_values: bool,
     /// Listen beyond loopback although nobody has to log in.
     #[arg(long)]
     no_auth_beyond_loopback: bool,
@@ -87,6 +116,11 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
                 .default_artifact_root
                 .unwrap_or_else(|| "mlflow-artifacts:/".into()),
             allowed_hosts: args.allowed_hosts,
+            webhooks: WebhookRules {
+                schemes: args.webhook_schemes,
+                private_addresses: args.webhook_private_addresses,
+            },
+            truncate_long_values: args.truncate_long_values,
         };
         let parts = wiring::open_parts(&database, &artifacts, options)?;
         let state = parts.state;
@@ -107,6 +141,11 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         state.deployments.refresh().await;
         let mut loops = tokio::task::JoinSet::new();
         loops.spawn(state.deployments.clone().follow());
+        loops.spawn(webhooks::deliver(
+            state.store.clone(),
+            state.webhooks.clone(),
+            clock::now,
+        ));
         loops.spawn(lathe_automation::windows::watch(
             state.store.clone(),
             parts.samples,
