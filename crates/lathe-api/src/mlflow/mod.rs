@@ -2,6 +2,7 @@
 //! integers may come as numbers or texts and go out as numbers; unknown fields are ignored.
 
 pub mod artifacts;
+mod body;
 pub mod datasets;
 pub mod experiments;
 mod json;
@@ -12,5 +13,6 @@ mod pages;
 pub mod runs;
 pub mod webhooks;
 
+pub use body::{parse_body, parse_query};
 pub use json::{Double, Empty, Int64, KeyValue};
 pub use pages::{max_results, page_request, page_token, parse_page_token};

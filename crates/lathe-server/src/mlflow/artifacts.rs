@@ -9,8 +9,9 @@ use axum::{Json, Router};
 use futures_util::TryStreamExt;
 use lathe_api::mlflow::Empty;
 use lathe_api::mlflow::artifacts::{Artifacts, FileInfo, Files, ListArtifacts, ListFiles};
+use lathe_api::mlflow::logged_models::model_id;
 use lathe_blob::{ArtifactPath, Entry};
-use lathe_types::{ErrorKind, InputError, LoggedModelId, RunId, required};
+use lathe_types::{ErrorKind, InputError, RunId, required};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::{ReaderStream, StreamReader};
@@ -30,6 +31,10 @@ pub(super) fn routes() -> Router<AppState> {
         .route(
             "/2.0/mlflow/logged-models/{id}/artifacts/directories",
             get(list_of_logged_model),
+        )
+        .route(
+            "/2.0/mlflow/logged-models/{id}/artifacts/files",
+            get(file_of_logged_model),
         )
         .route("/2.0/mlflow-artifacts/mpu/{*path}", post(no_multipart))
         .route("/2.0/mlflow-artifacts/presigned/{*path}", get(no_presigned))
@@ -75,7 +80,7 @@ async fn list_of_logged_model(
 ) -> Result<Json<Artifacts>, ApiError> {
     let model = state
         .store
-        .get_logged_model(LoggedModelId::parse(&id)?, false)
+        .get_logged_model(model_id("model_id", &id)?, false)
         .await?;
     list_under(
         &state,
@@ -84,6 +89,25 @@ async fn list_of_logged_model(
     )
     .await
     .map(Json)
+}
+
+#[derive(Deserialize)]
+struct LoggedModelFile {
+    artifact_file_path: Option<String>,
+}
+
+async fn file_of_logged_model(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Message(request): Message<LoggedModelFile>,
+) -> Result<Response, ApiError> {
+    let path = required("artifact_file_path", request.artifact_file_path)?;
+    let path = ArtifactPath::parse(&path)?;
+    let id = model_id("model_id", &id)?;
+    let model = state.store.get_logged_model(id, false).await?;
+    let place = in_store(&model.artifact_location)?.join(&path);
+    send_file(&state, &place, headers.get(header::RANGE)).await
 }
 
 async fn list_under(state: &AppState, root_uri: String, path: Option<String>) -> Result<Artifacts, ApiError> {

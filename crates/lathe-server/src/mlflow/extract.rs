@@ -1,11 +1,10 @@
-//! Reading a request as MLflow's server does, but strictly: fields come from the query of a GET and from the JSON
-//! body of anything else; unknown fields are ignored; a value of a wrong type is an error, never dropped.
+//! Where the fields of a request come from: the query of a GET, the JSON body of anything else.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, Method, header};
 use bytes::Bytes;
+use lathe_api::mlflow::{parse_body, parse_query};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::ApiError;
 
@@ -17,7 +16,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Message<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         if request.method() == Method::GET {
-            return query(request.uri().query().unwrap_or_default()).map(Self);
+            return Ok(Self(parse_query(request.uri().query().unwrap_or_default())?));
         }
         // DELETE and PATCH come without the header from some clients; a form that a browser sends is a POST.
         let needs_type = request.method() == Method::POST || request.method() == Method::PUT;
@@ -33,7 +32,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Message<T> {
             };
             ApiError::invalid(kind)
         })?;
-        body_fields(&body).map(Self)
+        Ok(Self(parse_body(&body)?))
     }
 }
 
@@ -45,185 +44,4 @@ fn is_json(headers: &HeaderMap) -> bool {
         .and_then(|value| value.split(';').next())
         .unwrap_or_default();
     media_type.trim().eq_ignore_ascii_case("application/json")
-}
-
-fn query<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
-    if form_urlencoded::parse(query.as_bytes()).any(|(_, value)| value.contains('\0')) {
-        return Err(nul());
-    }
-    let fields = serde_html_form::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-    serde_path_to_error::deserialize(fields).map_err(|error| {
-        let path = error.path().to_string();
-        let sent = form_urlencoded::parse(query.as_bytes())
-            .find(|(key, _)| *key == path)
-            .map(|(_, value)| Value::from(value.into_owned()));
-        invalid_field(&path, sent.as_ref(), &error.into_inner().to_string())
-    })
-}
-
-fn body_fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let body = match body.trim_ascii() {
-        b"" => b"{}",
-        body => body,
-    };
-    // Older clients send the JSON as a text in JSON.
-    if body.starts_with(b"\"")
-        && let Ok(inner) = serde_json::from_slice::<String>(body)
-        && inner.trim_start().starts_with('{')
-    {
-        return body_fields(inner.as_bytes());
-    }
-    // Without this, a list would be read as the fields in their order.
-    if !body.starts_with(b"{") {
-        return Err(ApiError::invalid("the body must be a JSON object"));
-    }
-    if has_nul(body) {
-        return Err(nul());
-    }
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let fields = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let error = error.into_inner();
-        if !error.is_data() {
-            return ApiError::invalid(format!("the body is not JSON: {error}"));
-        }
-        // An element that lacks something is shown with the whole list, as clients expect.
-        if let Some((list, _)) = path.split_once('[').filter(|_| path.ends_with(']')) {
-            let reason = format!("`{path}`: {error}");
-            return invalid_field(list, value_at(body, list).as_ref(), &reason);
-        }
-        invalid_field(&path, value_at(body, &path).as_ref(), &error.to_string())
-    })?;
-    json.end()
-        .map_err(|error| ApiError::invalid(format!("the body is not JSON: {error}")))?;
-    Ok(fields)
-}
-
-/// Whether a text in the JSON holds U+0000, which no database keeps.
-fn has_nul(json: &[u8]) -> bool {
-    let escape = b"\\u0000";
-    let starts = json.windows(escape.len()).enumerate();
-    starts.filter(|(_, window)| window == escape).any(|(start, _)| {
-        let slashes = json[..start].iter().rev().take_while(|byte| **byte == b'\\');
-        slashes.count() % 2 == 0
-    })
-}
-
-fn nul() -> ApiError {
-    ApiError::invalid("a text must not hold the character U+0000")
-}
-
-fn invalid_field(path: &str, value: Option<&Value>, reason: &str) -> ApiError {
-    // "… at line 1 column 20" says less than the path does.
-    let reason = reason.split(" at line ").next().unwrap_or(reason);
-    let value = value
-        .map(|value| format!("{} ", shown(value)))
-        .unwrap_or_default();
-    ApiError::invalid(format!(
-        "Invalid value {value}for parameter '{path}' supplied: {reason}. See the API docs for more information about request parameters."
-    ))
-}
-
-/// The value for a message: short, and with the keys of objects in order.
-fn shown(value: &Value) -> String {
-    const CHARS_MAX: usize = 1_000;
-    let mut value = value.clone();
-    value.sort_all_objects();
-    let text = value.to_string();
-    match text.char_indices().nth(CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-/// The value that a path like `metrics[3].value` names, for the message.
-fn value_at(body: &[u8], path: &str) -> Option<Value> {
-    let json: Value = serde_json::from_slice(body).ok()?;
-    let pointer: String = path
-        .split(['.', '['])
-        .map(|part| format!("/{}", part.trim_end_matches(']')))
-        .collect();
-    json.pointer(&pointer).cloned()
-}
-
-#[cfg(test)]
-mod tests {
-    use lathe_api::mlflow::{Int64, KeyValue};
-    use serde::Deserialize;
-
-    use super::*;
-
-    #[derive(Debug, Deserialize)]
-    struct Wanted {
-        name: Option<String>,
-        max_results: Option<Int64>,
-        whole: Option<bool>,
-        #[serde(default)]
-        keys: Vec<String>,
-        #[serde(default)]
-        tags: Vec<KeyValue>,
-    }
-
-    #[test]
-    fn a_query_repeats_a_key_for_a_list_and_ignores_what_it_does_not_know() {
-        let wanted: Wanted = query("keys=a&max_results=5&keys=b%20c&whole=true&name=x%3Dy&other=1").unwrap();
-        assert_eq!(wanted.keys, ["a", "b c"]);
-        assert_eq!(wanted.max_results, Some(Int64(5)));
-        assert_eq!((wanted.name.as_deref(), wanted.whole), (Some("x=y"), Some(true)));
-        assert_eq!(query::<Wanted>("keys=one").unwrap().keys, ["one"]);
-        assert!(
-            query::<Wanted>("max_results=x")
-                .unwrap_err()
-                .message()
-                .contains("'max_results'")
-        );
-    }
-
-    #[test]
-    fn a_badly_typed_field_is_named_with_its_value() {
-        let message = |body: &str| {
-            body_fields::<Wanted>(body.as_bytes())
-                .unwrap_err()
-                .message()
-                .to_owned()
-        };
-        let text = message(r#"{"tags":[{"key":"a","value":"b"},{"key":"c","value":1.5}]}"#);
-        assert!(
-            text.starts_with("Invalid value 1.5 for parameter 'tags[1].value' supplied"),
-            "{text}"
-        );
-        let text = message(r#"{"tags":[{"value":"b","key":"a"},["c"]]}"#);
-        assert!(
-            text.starts_with(
-                r#"Invalid value [{"key":"a","value":"b"},["c"]] for parameter 'tags' supplied"#
-            ),
-            "{text}"
-        );
-        assert!(message(r#"{"name":"a""#).starts_with("the body is not JSON"));
-        assert!(message(r#"{"name":"a"} x"#).starts_with("the body is not JSON"));
-        assert!(message(r#"["a"]"#).contains("must be a JSON object"));
-        assert!(message(r#"{"max_results":1e20}"#).contains("'max_results'"));
-    }
-
-    #[test]
-    fn null_is_as_good_as_absent_and_no_body_as_an_empty_one() {
-        let wanted: Wanted = body_fields(br#"{"name":null,"max_results":null}"#).unwrap();
-        assert!(wanted.name.is_none() && wanted.max_results.is_none());
-        assert!(body_fields::<Wanted>(b"").unwrap().tags.is_empty());
-    }
-
-    #[test]
-    fn json_that_an_older_client_wrote_as_a_text_is_read() {
-        let wanted: Wanted = body_fields(br#""{\"name\": \"a\"}""#).unwrap();
-        assert_eq!(wanted.name.as_deref(), Some("a"));
-        assert!(body_fields::<Wanted>(br#""name""#).is_err());
-    }
-
-    #[test]
-    fn a_text_with_the_character_that_ends_texts_is_refused() {
-        assert!(body_fields::<Wanted>(br#"{"name":"a\u0000"}"#).is_err());
-        assert!(body_fields::<Wanted>(br#"{"name":"a\\\u0000"}"#).is_err());
-        assert!(body_fields::<Wanted>(br#"{"name":"a\\u0000"}"#).is_ok());
-        assert!(query::<Wanted>("name=a%00").is_err());
-    }
 }

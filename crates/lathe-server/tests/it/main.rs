@@ -6,6 +6,7 @@ mod app;
 mod experiments;
 mod inference;
 mod logged_models;
+mod random;
 mod registry;
 mod runs;
 mod search;
