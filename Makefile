@@ -1,5 +1,5 @@
 # `make demo` walks the whole loop on real data, `make test` runs every test. Both set up what they need.
-.PHONY: demo test tools
+.PHONY: demo test tools fuzz
 
 demo: tools
 	cargo build --release
@@ -10,3 +10,11 @@ test: tools
 
 tools:
 	@sh scripts/check-tools.sh
+
+# Ten minutes of random texts for every parser that clients reach; needs `cargo install cargo-fuzz` and a C++ compiler.
+# Nothing here is unsafe, so no sanitizer is needed, and the stable compiler will do.
+FUZZ_SECONDS ?= 600
+fuzz:
+	cd fuzz && for target in filters bodies artifact_paths; do \
+		mkdir -p corpus/$$target && RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$target corpus/$$target seeds/$$target \
+			-- -max_total_time=$(FUZZ_SECONDS) || exit 1; done

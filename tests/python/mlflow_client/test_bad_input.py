@@ -60,8 +60,12 @@ def test_badly_typed_values_are_named_and_nothing_is_stored(client, server, expe
         ("metrics", [{**good, "timestamp": n} for n in range(1001)]),
     ]:
         post("runs/log-batch", {"run_id": run, "metrics": [good], part: bad})
-    message = post("runs/log-batch", {"run_id": run, "metrics": [{"value": 2.5, "key": "mae"}]})
-    assert 'Invalid value [{"key":"mae","value":2.5}] for parameter \'metrics\' supplied' in message
+    message = post("runs/log-batch", {"run_id": run, "metrics": [good, {"value": 2.5, "key": "mae"}]})
+    assert "Missing value for required parameter 'metrics[1].timestamp'" in message
+    message = post("runs/log-batch", {"run_id": run, "metrics": [{"value": 2.5, "key": "mae"}, 5]})
+    assert 'Invalid value [{"key":"mae","value":2.5},5] for parameter \'metrics\' supplied' in message
+    large = [{**good, "key": "k" * 250, "timestamp": step, "dataset_name": "d" * 1000} for step in range(900)]
+    assert "larger than" in post("runs/log-batch", {"run_id": run, "metrics": large})
     message = post("runs/log-batch", {"run_id": run, "tags": "foo"})
     assert "Invalid value \"foo\" for parameter 'tags' supplied" in message
 

@@ -75,7 +75,7 @@ def test_boosters_log_their_rounds(mlflow, rows):
     for flavor, train, key in [
         (
             mlflow.xgboost,
-            lambda: xgboost.train({"max_depth": 2, "eval_metric": "logloss"}, data := xgboost.DMatrix(x, y), 3, [(data, "train")]),
+            lambda: xgboost.train({"max_depth": 2, "eval_metric": "logloss"}, data := xgboost.DMatrix(x, y), 3, evals=[(data, "train")]),
             "train-logloss",
         ),
         (

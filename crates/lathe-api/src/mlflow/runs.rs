@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::datasets::DatasetInput;
 use super::json::objects;
 use super::logged_models::model_id;
-use super::metrics::{BatchMetric, Metric};
+use super::metrics::{LogMetric, Metric};
 use super::{Int64, KeyValue};
 
 /// `runs/create`
@@ -93,7 +93,7 @@ pub struct LogBatchRequest {
     pub run_id: Option<String>,
     /// At most 1000.
     #[serde(default, deserialize_with = "objects")]
-    pub metrics: Vec<BatchMetric>,
+    pub metrics: Vec<LogMetric>,
     /// At most 100.
     #[serde(default, deserialize_with = "objects")]
     pub params: Vec<KeyValue>,

@@ -21,6 +21,8 @@ use uuid::Uuid;
 use super::extract::Message;
 use crate::{ApiError, AppState};
 
+/// As MLflow's server has it.
+const BATCH_BYTES_MAX: usize = 1_000_000;
 /// A dataset's profile alone may have 16 million characters.
 const INPUTS_BYTES_MAX: usize = 32 << 20;
 
@@ -34,7 +36,10 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/2.0/mlflow/runs/search", post(search))
         .route("/2.0/mlflow/runs/log-metric", post(log_metric))
         .route("/2.0/mlflow/runs/log-parameter", post(log_parameter))
-        .route("/2.0/mlflow/runs/log-batch", post(log_batch))
+        .route(
+            "/2.0/mlflow/runs/log-batch",
+            post(log_batch).layer(DefaultBodyLimit::max(BATCH_BYTES_MAX)),
+        )
         .route(
             "/2.0/mlflow/runs/log-inputs",
             post(log_inputs).layer(DefaultBodyLimit::max(INPUTS_BYTES_MAX)),

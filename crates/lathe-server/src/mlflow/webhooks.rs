@@ -7,8 +7,8 @@ use lathe_api::mlflow::webhooks::{
     ListWebhooks, TestReply, TestResult, TestWebhook, Webhook, WebhookFields, WebhookPage, WebhookReply,
 };
 use lathe_api::mlflow::{Empty, page_token, parse_page_token};
+use lathe_types::Millis;
 use lathe_types::tags::PageRequest;
-use lathe_types::{ErrorKind, Millis};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -102,21 +102,13 @@ async fn test(
     let body = json!({
         "entity": event.entity(), "action": event.action(), "timestamp": now.to_string(), "data": example(event)
     });
-    let body = body.to_string();
-    let sender = state.webhooks.clone();
-    let sent = tokio::task::spawn_blocking(move || {
-        let message = Message {
-            url: &webhook.url,
-            delivery_id: &Uuid::new_v4().to_string(),
-            secret: secret.as_deref(),
-            body: &body,
-        };
-        sender.send(&message, now)
-    });
-    let sent = sent
-        .await
-        .map_err(|_| ApiError::new(ErrorKind::Internal, "the trial broke off"))?;
-    let result = match sent {
+    let message = Message {
+        url: webhook.url,
+        delivery_id: Uuid::new_v4().to_string(),
+        secret,
+        body: body.to_string(),
+    };
+    let result = match state.webhooks.send(message, now).await {
         Ok(answer) => TestResult {
             // A receiver that sends elsewhere is not followed, so it has not taken anything.
             success: (200..300).contains(&answer.status),

@@ -22,7 +22,7 @@ pub(crate) use send::{Answer, Message};
 const AT_ONCE: usize = 10;
 const ATTEMPTS_MAX: u32 = 4;
 /// Longer than any request takes, so that a delivery whose process died is taken up again and no other is sent twice.
-const LEASE: Span = Span(120_000);
+const LEASE: Span = Span(45_000);
 /// Other processes' changes are seen this late.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 const RETRY_MAX_S: u64 = 60;
@@ -33,52 +33,59 @@ pub async fn deliver(store: Store, sender: Sender, now: fn() -> Millis) {
     let mut under_way = JoinSet::new();
     loop {
         commits.mark_unchanged();
-        while under_way.len() < AT_ONCE {
-            let id = Uuid::new_v4().to_string();
-            match store.next_delivery_at().await {
-                Ok(Some(due)) if due <= now() => {}
-                _ => break,
+        let wait = match start_due(&store, &sender, &mut under_way, now).await {
+            Ok(wait) => wait,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "webhooks cannot be read"
+                );
+                LOOK_AGAIN
             }
-            match store.claim_delivery(id, LEASE, now()).await {
-                Ok(Some(delivery)) => {
-                    under_way.spawn(attempt(store.clone(), sender.clone(), delivery, now));
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "webhooks cannot be read"
-                    );
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                    break;
-                }
-            }
-        }
-        let next = store.next_delivery_at().await.ok().flatten();
-        let wait = next.map_or(LOOK_AGAIN, |at| {
-            Duration::from_millis(at.since(now()).0.unsigned_abs().max(10)).min(LOOK_AGAIN)
-        });
+        };
+        let full = under_way.len() == AT_ONCE;
         tokio::select! {
-            _ = commits.changed() => {}
-            () = tokio::time::sleep(wait) => {}
+            _ = commits.changed(), if !full => {}
+            () = tokio::time::sleep(wait), if !full => {}
             Some(_) = under_way.join_next() => {}
+        }
+    }
+}
+
+/// Starts what is due, as far as there is room; how long nothing more will be.
+async fn start_due(
+    store: &Store,
+    sender: &Sender,
+    under_way: &mut JoinSet<()>,
+    now: fn() -> Millis,
+) -> lathe_store::Result<Duration> {
+    loop {
+        let Some(due) = store.next_delivery_at().await? else {
+            return Ok(LOOK_AGAIN);
+        };
+        if now() < due {
+            let wait_ms = due.since(now()).0.unsigned_abs();
+            return Ok(Duration::from_millis(wait_ms.max(1)).min(LOOK_AGAIN));
+        }
+        if under_way.len() == AT_ONCE {
+            return Ok(LOOK_AGAIN);
+        }
+        let id = Uuid::new_v4().to_string();
+        if let Some(delivery) = store.claim_delivery(id, LEASE, now()).await? {
+            under_way.spawn(attempt(store.clone(), sender.clone(), delivery, now));
         }
     }
 }
 
 async fn attempt(store: Store, sender: Sender, delivery: Delivery, now: fn() -> Millis) {
     let (id, attempts) = (delivery.id, delivery.attempts);
-    let sent = tokio::task::spawn_blocking(move || {
-        let message = Message {
-            url: &delivery.url,
-            delivery_id: &delivery.delivery_id,
-            secret: delivery.secret.as_deref(),
-            body: &delivery.body,
-        };
-        sender.send(&message, now())
-    })
-    .await
-    .unwrap_or_else(|_| Err("the attempt broke off".into()));
+    let message = Message {
+        url: delivery.url,
+        delivery_id: delivery.delivery_id,
+        secret: delivery.secret,
+        body: delivery.body,
+    };
+    let sent = sender.send(message, now()).await;
     if let Err(error) = &sent {
         tracing::warn!(delivery = id, %error, "a webhook could not be delivered");
     }

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use lathe_types::Millis;
 use sha2::Sha256;
+use tokio::sync::oneshot;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
@@ -29,15 +30,16 @@ pub struct Sender {
 }
 
 /// What is sent.
-pub struct Message<'a> {
+#[derive(Debug, Clone)]
+pub struct Message {
     /// Where to.
-    pub url: &'a str,
+    pub url: String,
     /// Names the delivery.
-    pub delivery_id: &'a str,
+    pub delivery_id: String,
     /// Signs it.
-    pub secret: Option<&'a str>,
+    pub secret: Option<String>,
     /// JSON.
-    pub body: &'a str,
+    pub body: String,
 }
 
 /// What a receiver answered.
@@ -75,22 +77,40 @@ impl Sender {
         }
     }
 
-    /// Sends a message and waits for the answer; blocks.
-    pub fn send(&self, message: &Message<'_>, now: Millis) -> Result<Answer, String> {
+    /// Sends a message and waits for the answer. In a thread that nobody waits for when the server stops.
+    pub async fn send(&self, message: Message, now: Millis) -> Result<Answer, String> {
+        let (done, answer) = oneshot::channel();
+        let sender = self.clone();
+        let thread = std::thread::Builder::new().name("webhook".into());
+        let started = thread.spawn(move || {
+            // A caller that left needs no answer.
+            let _ = done.send(sender.send_now(&message, now));
+        });
+        started.map_err(|error| error.to_string())?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err("the attempt broke off".into()))
+    }
+
+    fn send_now(&self, message: &Message, now: Millis) -> Result<Answer, String> {
         // The rules may have become stricter since the webhook was registered.
-        self.rules.parse(message.url).map_err(|error| error.to_string())?;
+        self.rules
+            .parse(&message.url)
+            .map_err(|error| error.to_string())?;
         let timestamp = (now.0 / 1_000).to_string();
         let mut request = self
             .agent
-            .post(message.url)
+            .post(&message.url)
             .header("content-type", "application/json")
-            .header("x-mlflow-delivery-id", message.delivery_id)
+            .header("x-mlflow-delivery-id", &message.delivery_id)
             .header("x-mlflow-timestamp", &timestamp);
-        if let Some(secret) = message.secret {
+        if let Some(secret) = &message.secret {
             let signed = format!("{}.{timestamp}.{}", message.delivery_id, message.body);
             request = request.header("x-mlflow-signature", signature(secret, &signed));
         }
-        let mut response = request.send(message.body).map_err(|error| error.to_string())?;
+        let mut response = request
+            .send(message.body.as_str())
+            .map_err(|error| error.to_string())?;
         let retry_after = response.headers().get("retry-after");
         let retry_after_s = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let mut text = Vec::new();
@@ -158,12 +178,12 @@ mod tests {
             private_addresses: false,
         });
         let message = Message {
-            url: "http://localhost:9/",
-            delivery_id: "id",
+            url: "http://localhost:9/".into(),
+            delivery_id: "id".into(),
             secret: None,
-            body: "{}",
+            body: "{}".into(),
         };
-        let refused = sender.send(&message, Millis(0)).err().unwrap();
+        let refused = sender.send_now(&message, Millis(0)).err().expect("it is refused");
         assert!(refused.contains("non-public"), "{refused}");
     }
 }
