@@ -5,6 +5,10 @@ import json
 import pytest
 import requests
 
+from conftest import on_both_databases
+
+pytestmark = on_both_databases
+
 LEAKS = ("sqlite", "postgres", "select ", "insert ", "panicked", "serde", "/crates/", ".rs:")
 
 
@@ -147,11 +151,14 @@ def test_what_does_not_exist_is_told_as_the_client_expects(client, server, exper
     assert ask("GET", "experiments/create").status_code == 405
 
 
-def test_values_that_are_too_long_are_refused_where_they_shall_not_be_cut(serve, tmp_path):
+def test_values_that_are_too_long_are_refused_where_they_shall_not_be_cut(server):
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    server = serve(tmp_path, "--truncate-long-values", "false")
+    requests.get(f"{server.url}/health", timeout=20)
+    server.stop()
+    server.args += ("--truncate-long-values", "false")
+    server.start()
     client = mlflow.MlflowClient(server.url)
     run = client.create_run("0").info.run_id
     for path, body in [

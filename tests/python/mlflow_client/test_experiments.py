@@ -6,6 +6,10 @@ import pytest
 from mlflow.entities import Dataset, DatasetInput, InputTag, ViewType
 from mlflow.exceptions import MlflowException
 
+from conftest import on_both_databases
+
+pytestmark = on_both_databases
+
 
 def names(experiments):
     return [experiment.name for experiment in experiments]

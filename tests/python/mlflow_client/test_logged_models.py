@@ -5,6 +5,10 @@ import requests
 from mlflow.entities import LoggedModelInput, LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.exceptions import MlflowException
 
+from conftest import on_both_databases
+
+pytestmark = on_both_databases
+
 
 def names(models):
     return " ".join(model.name for model in models)
@@ -106,9 +110,10 @@ def test_models_are_found_and_ordered_also_by_metrics_on_one_dataset(client, exp
 
 def test_the_files_of_a_model_are_listed_and_read(mlflow, client, server, experiment, tmp_path):
     model = client.create_logged_model(experiment, "m")
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "weights.txt").write_text("hello")
-    client.log_model_artifacts(model.model_id, str(tmp_path))
+    folder = tmp_path / "files" / "sub"
+    folder.mkdir(parents=True)
+    (folder / "weights.txt").write_text("hello")
+    client.log_model_artifacts(model.model_id, str(tmp_path / "files"))
     assert [(file.path, file.is_dir) for file in client.list_logged_model_artifacts(model.model_id)] == [("sub", True)]
     (file,) = client.list_logged_model_artifacts(model.model_id, "sub")
     assert (file.path, file.file_size) == ("sub/weights.txt", 5)

@@ -6,6 +6,10 @@ import pytest
 import requests
 from mlflow.entities import Metric
 
+from conftest import on_both_databases
+
+pytestmark = on_both_databases
+
 
 @pytest.fixture
 def ask(server):

@@ -4,6 +4,10 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.store.entities.paged_list import PagedList
 
+from conftest import on_both_databases
+
+pytestmark = on_both_databases
+
 
 @pytest.fixture
 def run(client, experiment):
@@ -96,9 +100,11 @@ def test_an_alias_moves_and_latest_is_always_the_newest(client, run):
     assert client.get_registered_model("m").aliases == {}
 
 
-def test_models_and_versions_are_found_by_every_kind_of_condition(client, run):
-    for name, tags in [("Abc", {"a": "B"}), ("m", {"a": "b"}), ("n", None), ("p", {"mlflow.prompt.is_prompt": "true"})]:
+def test_models_and_versions_are_found_by_every_kind_of_condition(client, run, call):
+    for name, tags in [("Abc", {"a": "B"}), ("m", {"a": "b"}), ("n", None)]:
         client.create_registered_model(name, tags)
+    prompt = {"name": "p", "tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]}
+    assert call("POST", "registered-models/create", json=prompt)[0] == 200
     for condition, found in [
         (None, "Abc m n"),
         ("name = 'm'", "m"),

@@ -7,6 +7,10 @@ import pytest
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
+from conftest import on_both_databases
+
+pytestmark = on_both_databases
+
 
 def test_a_run_says_who_started_it_when_and_with_which_tags(client, experiment):
     tags = {"mlflow.user": "somebody", "mlflow.source.name": "train.py", "mlflow.parentRunId": "7", "my": "tag"}

@@ -4,6 +4,10 @@ import pytest
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 
+from conftest import on_both_databases
+
+pytestmark = on_both_databases
+
 
 @pytest.fixture
 def runs(client, experiment):
@@ -145,5 +149,5 @@ def test_pages_follow_each_other_in_the_order_of_ids_where_nothing_else_decides(
 def test_a_search_over_experiments_makes_a_frame(mlflow, runs):
     frame = mlflow.search_runs(experiment_names=["one", "tests"], order_by=["start_time ASC"])
     assert frame["tags.mlflow.runName"].tolist() == ["ra", "rb", "rc", "rd", "re"]
-    assert frame["params.p"].tolist() == ["1", "2", "abc", None, "ABC"]
+    assert frame["params.p"].fillna("").tolist() == ["1", "2", "abc", "", "ABC"]
     assert len(mlflow.search_runs(search_all_experiments=True)) == 5

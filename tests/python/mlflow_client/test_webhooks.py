@@ -10,6 +10,7 @@ import time
 
 import pytest
 import requests
+from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.entities.webhook import WebhookEvent, WebhookStatus
 from mlflow.exceptions import MlflowException
 
@@ -59,12 +60,13 @@ def receiver():
     receiver.close()
 
 
-@pytest.fixture
-def local(serve, tmp_path, monkeypatch):
+@pytest.fixture(params=["sqlite", "postgresql"])
+def local(request, serve, tmp_path, monkeypatch):
     """A server that may call this machine, and its client."""
     import mlflow
 
-    server = serve(tmp_path, *LOCAL)
+    database = () if request.param == "sqlite" else ("--database", request.getfixturevalue("postgres")())
+    server = serve(tmp_path, *database, *LOCAL)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     return server, mlflow.MlflowClient(server.url, server.url)
 
@@ -87,16 +89,19 @@ def test_every_change_of_the_registry_is_told_signed_and_in_order_of_its_kind(lo
     hook = client.create_webhook("all", receiver.url, EVENTS, description="d", secret="s3cret")
     prompt = {"mlflow.prompt.is_prompt": "true"}
     for name, tags in [("m", {"a": "b"}), ("p", {**prompt, "c": "d"})]:
-        client.create_registered_model(name, tags, "words")
         source = "s3://b/x" if name == "m" else "prompt-template"
         more = {} if name == "m" else {**prompt, "mlflow.prompt.text": "Hi {{x}}"}
-        client.create_model_version(name, source, tags={**more, "k": "v"})
-        client.set_registered_model_tag(name, "t", "1")
-        client.delete_registered_model_tag(name, "t")
-        client.set_model_version_tag(name, "1", "t", "2")
-        client.delete_model_version_tag(name, "1", "t")
-        client.set_registered_model_alias(name, "champion", "1")
-        client.delete_registered_model_alias(name, "champion")
+        # The client makes prompts by other functions, which tag them by themselves.
+        registry = client._get_registry_client().store
+        registry.create_registered_model(name, [RegisteredModelTag(*tag) for tag in tags.items()], "words")
+        version_tags = [ModelVersionTag(*tag) for tag in {**more, "k": "v"}.items()]
+        registry.create_model_version(name, source, tags=version_tags)
+        registry.set_registered_model_tag(name, RegisteredModelTag("t", "1"))
+        registry.delete_registered_model_tag(name, "t")
+        registry.set_model_version_tag(name, "1", ModelVersionTag("t", "2"))
+        registry.delete_model_version_tag(name, "1", "t")
+        registry.set_registered_model_alias(name, "champion", "1")
+        registry.delete_registered_model_alias(name, "champion")
     told = {f"{each['entity']}.{each['action']}": each["data"] for each in receiver.wait(len(EVENTS))}
     assert sorted(told) == sorted(EVENTS) and len(receiver.got) == len(EVENTS)
     assert told["registered_model.created"] == {"name": "m", "tags": {"a": "b"}, "description": "words"}

@@ -53,6 +53,9 @@ impl WebhookRules {
         if authority.contains('@') {
             return refuse("Webhook URL must hold neither user nor password: everyone is shown it".into());
         }
+        if authority != host && uri.port_u16().is_none() {
+            return refuse(format!("Invalid webhook URL '{url}': its port is no port"));
+        }
         let port = uri.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
         Ok((host.trim_matches(['[', ']']).to_owned(), port))
     }

@@ -29,7 +29,7 @@ async fn a_logged_model_is_pending_until_it_is_finalized() {
         app.get(&path).await["model"],
         json!({
             "info": {
-                "model_id": id, "experiment_id": "0", "name": "l", "model_type": "t",
+                "model_id": id, "experiment_id": "0", "name": "l", "model_type": "t", "source_run_id": "",
                 "creation_timestamp_ms": NOW, "last_updated_timestamp_ms": NOW,
                 "artifact_uri": format!("mlflow-artifacts:/0/models/{id}/artifacts"),
                 "status": "LOGGED_MODEL_PENDING", "tags": [{"key": "a/b", "value": "c"}],
@@ -47,7 +47,7 @@ async fn a_logged_model_is_pending_until_it_is_finalized() {
         (404, "DELETE", path.clone()),
         (404, "GET", path.clone()),
         (200, "GET", format!("{path}?allow_deleted=true")),
-        (400, "GET", "logged-models/x".into()),
+        (404, "GET", "logged-models/x".into()),
     ] {
         let (status, reply) = app.send(method, &format!("/api/2.0/mlflow/{path}"), "").await;
         assert_eq!(status, expected, "{method} {path}: {reply}");

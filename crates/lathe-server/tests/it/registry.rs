@@ -36,7 +36,7 @@ async fn a_version_has_a_text_for_a_number_and_empty_texts_for_what_is_not_set()
     assert_eq!(
         reply["registered_model"],
         json!({
-            "name": "m", "creation_timestamp": NOW, "last_updated_timestamp": NOW, "description": "",
+            "name": "m", "creation_timestamp": NOW, "last_updated_timestamp": NOW,
             "latest_versions": [version],
         })
     );
