@@ -54,7 +54,7 @@ pub fn check(body: &[u8]) {
         .order_by
         .into_iter()
         .map(|order| order.parse())
-        .count());
+        .collect::<Vec<_>>());
     read!(CreateVersion, |request| {
         let source = request.source.clone().unwrap_or_default();
         let origin = Origin {
