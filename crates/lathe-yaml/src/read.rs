@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Stretch};
 
@@ -108,6 +108,7 @@ impl<'a> Reader<'a> {
             }
             Event::MappingStart(anchor, _) => {
                 let mut entries = Vec::new();
+                let mut names = HashSet::new();
                 loop {
                     let (event, stretch) = self.next()?;
                     if matches!(event, Event::MappingEnd) {
@@ -117,7 +118,7 @@ impl<'a> Reader<'a> {
                     let key = self.node(event, stretch, depth + 1)?;
                     let (event, value_stretch) = self.next()?;
                     let value = self.node(event, value_stretch, depth + 1)?;
-                    if entries.iter().any(|(k, _)| *k == key) {
+                    if !names.insert(name_of(&key)) {
                         let text = format!("the key `{}` is here twice", key.to_key());
                         return Err(problem(stretch, &text));
                     }
@@ -126,9 +127,13 @@ impl<'a> Reader<'a> {
                 (Value::Map(merged(entries, stretch)?), anchor)
             }
             Event::Alias(anchor) => {
-                let node = self.anchors.get(&anchor).cloned();
-                let mut node = node.ok_or_else(|| problem(stretch, "an alias of nothing"))?;
-                self.nodes += size(&node);
+                let node = self.anchors.get(&anchor);
+                let node = node.ok_or_else(|| problem(stretch, "an alias of nothing"))?;
+                self.nodes = self.nodes.saturating_add(size(node));
+                if NODES_MAX < self.nodes {
+                    return Err(problem(stretch, "there is too much nested in here"));
+                }
+                let mut node = node.clone();
                 node.span = span;
                 return Ok(node);
             }
@@ -142,12 +147,29 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// How many nodes a value is made of; long texts count for several.
 fn size(node: &Node) -> usize {
     match &node.value {
         Value::List(items) => items.iter().map(size).sum::<usize>() + 1,
-        Value::Map(entries) => entries.iter().map(|(_, value)| size(value) + 1).sum::<usize>() + 1,
+        Value::Map(entries) => {
+            let pairs = entries.iter().map(|(key, value)| size(key) + size(value));
+            pairs.sum::<usize>() + 1
+        }
+        Value::Str(text) => 1 + text.len() / 64,
         _ => 1,
     }
+}
+
+/// The same for keys that are equal: text and what is no text stay apart.
+fn name_of(key: &Node) -> (bool, String) {
+    let is_text = key.as_str().is_some();
+    let name = match key.value {
+        // As in Python, `1.0` is the key `1`.
+        Value::Float(float) if float.fract() == 0.0 && float.abs() < 1e15 => format!("{float:.0}"),
+        Value::Bool(boolean) => u8::from(boolean).to_string(),
+        _ => key.to_key(),
+    };
+    (is_text, name)
 }
 
 /// Replaces `<<: *base` by the keys of the base that are not there.
@@ -208,6 +230,24 @@ mod tests {
         assert!(message("a: [1\nb: 2\n").starts_with("line "));
         assert!(message("a: *nothing\n").starts_with("line 1"));
         assert!(message(&"[".repeat(10_000)).starts_with("line 1"));
+        assert!(message("1: a\n1.0: b\n").contains("twice"));
+        assert!(read("1: a\n'1': b\n").is_ok());
+    }
+
+    #[test]
+    fn aliases_of_aliases_are_bounded() {
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let inner = vec![format!("*a{}", level - 1); 10].join(", ");
+            bomb.push_str(&format!("a{level}: &a{level} [{inner}]\n"));
+        }
+        assert!(read(&bomb).unwrap_err().problem.contains("too much"));
+        let long = format!(
+            "a: &a {}\nb: [{}]\n",
+            "x".repeat(100_000),
+            vec!["*a"; 10_000].join(", ")
+        );
+        assert!(read(&long).unwrap_err().problem.contains("too much"));
     }
 
     #[test]
