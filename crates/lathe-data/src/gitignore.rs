@@ -1,62 +1,111 @@
+use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use ignore::gitignore::GitignoreBuilder;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::{Error, Result, write};
 
-/// Adds `path` to the `.gitignore` beside it, as DVC does, unless git ignores it already or there is no git.
-pub fn keep_out(root: &Path, path: &Path) -> Result<()> {
+/// Adds each path to the `.gitignore` beside it, as DVC does, unless git ignores it already or there is no git. Each
+/// file is read and written once, whatever the number of paths.
+pub fn keep_out(root: &Path, paths: &[PathBuf]) -> Result<()> {
     let Some(git_root) = root.ancestors().find(|folder| folder.join(".git").exists()) else {
         return Ok(());
     };
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Ok(());
+    let mut rules = Rules {
+        git_root,
+        by_folder: HashMap::new(),
     };
-    let name = name.to_str().ok_or_else(|| Error::NotUtf8 {
-        path: path.to_owned(),
-    })?;
-    if is_ignored(git_root, path)? {
-        return Ok(());
+    let mut folders: Vec<(&Path, Vec<String>)> = Vec::new();
+    let mut positions: HashMap<&Path, usize> = HashMap::new();
+    for path in paths {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            continue;
+        };
+        let name = name
+            .to_str()
+            .ok_or_else(|| Error::NotUtf8 { path: path.clone() })?;
+        if rules.ignore(path)? {
+            continue;
+        }
+        let position = *positions.entry(folder).or_insert(folders.len());
+        if position == folders.len() {
+            folders.push((folder, Vec::new()));
+        }
+        let line = format!("/{}", escaped(name));
+        if !folders[position].1.contains(&line) {
+            folders[position].1.push(line);
+        }
     }
-    let file = folder.join(".gitignore");
-    let mut text = match fs::read_to_string(&file) {
+    for (folder, lines) in folders {
+        add_lines(&folder.join(".gitignore"), &lines)?;
+    }
+    Ok(())
+}
+
+fn add_lines(file: &Path, lines: &[String]) -> Result<()> {
+    let mut text = match fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(Error::read(&file)(error)),
+        Err(error) => return Err(Error::read(file)(error)),
     };
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    text.push_str(&format!("/{}\n", escaped(name)));
-    write::write_atomically(&file, text.as_bytes())
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+    write::write_atomically(file, text.as_bytes())
 }
 
-fn is_ignored(git_root: &Path, path: &Path) -> Result<bool> {
-    let is_folder = path.is_dir();
-    // The file nearest to the path decides, so they are asked from there upwards.
-    let mut folder = path.parent();
-    while let Some(at) = folder {
-        let files = [at.join(".gitignore"), at.join(".git/info/exclude")];
-        for file in files.iter().filter(|file| file.is_file()) {
-            let mut builder = GitignoreBuilder::new(at);
-            // Git passes over a pattern that it cannot read.
-            builder.add(file);
-            let rules = builder.build().map_err(|source| Error::Pattern {
-                path: file.clone(),
-                source,
-            })?;
-            let found = rules.matched_path_or_any_parents(path, is_folder);
-            if !found.is_none() {
-                return Ok(found.is_ignore());
+/// The rules of each folder, read when they are first asked for.
+struct Rules<'a> {
+    git_root: &'a Path,
+    by_folder: HashMap<PathBuf, Vec<Gitignore>>,
+}
+
+impl Rules<'_> {
+    /// The file nearest to the path decides, so they are asked from there upwards.
+    fn ignore(&mut self, path: &Path) -> Result<bool> {
+        let is_folder = path.is_dir();
+        let mut folder = path.parent();
+        while let Some(at) = folder {
+            for rules in self.of(at)? {
+                let found = rules.matched_path_or_any_parents(path, is_folder);
+                if !found.is_none() {
+                    return Ok(found.is_ignore());
+                }
             }
+            if at == self.git_root {
+                break;
+            }
+            folder = at.parent();
         }
-        if at == git_root {
-            break;
-        }
-        folder = at.parent();
+        Ok(false)
     }
-    Ok(false)
+
+    fn of(&mut self, folder: &Path) -> Result<&[Gitignore]> {
+        if !self.by_folder.contains_key(folder) {
+            let mut found = Vec::new();
+            for name in [".gitignore", ".git/info/exclude"] {
+                let file = folder.join(name);
+                if !file.is_file() {
+                    continue;
+                }
+                let mut builder = GitignoreBuilder::new(folder);
+                // Git passes over a pattern that it cannot read.
+                builder.add(&file);
+                found.push(
+                    builder
+                        .build()
+                        .map_err(|source| Error::Pattern { path: file, source })?,
+                );
+            }
+            self.by_folder.insert(folder.to_owned(), found);
+        }
+        Ok(self.by_folder.get(folder).map_or(&[], Vec::as_slice))
+    }
 }
 
 /// Characters that gitignore syntax would read as a pattern.
@@ -83,10 +132,11 @@ mod tests {
         fs::create_dir_all(root.join("data")).unwrap();
         fs::write(root.join(".gitignore"), "*.tmp").unwrap();
         for name in ["data/raw[1].csv", "data/raw[1].csv", "data/x.tmp", "model"] {
-            keep_out(root, &root.join(name)).unwrap();
+            keep_out(root, &[root.join(name)]).unwrap();
         }
+        keep_out(root, &["a", "b", "data/x.tmp", "a"].map(|name| root.join(name))).unwrap();
         let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
         assert_eq!(read("data/.gitignore"), "/raw\\[1\\].csv\n");
-        assert_eq!(read(".gitignore"), "*.tmp\n/model\n");
+        assert_eq!(read(".gitignore"), "*.tmp\n/model\n/a\n/b\n");
     }
 }

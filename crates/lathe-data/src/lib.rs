@@ -9,6 +9,7 @@ mod gitignore;
 mod hash;
 mod ignore_rules;
 mod repo;
+mod scan;
 mod tree;
 mod write;
 
@@ -16,5 +17,6 @@ pub use cache::Cache;
 pub use error::{Error, Result};
 pub use hash::{Content, Hashed, hash_path};
 pub use repo::{Repo, share_cache, use_own_cache};
+pub use scan::pipeline_files;
 pub use tree::{Tree, TreeEntry};
-pub use write::{remove_path, write_atomically};
+pub use write::{remove_path, write_atomically, write_by_rename};

@@ -1,6 +1,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::Config;
 use crate::{Cache, Error, Result, gitignore, write};
@@ -12,6 +13,8 @@ const DVC: &str = ".dvc";
 pub struct Repo {
     root: PathBuf,
     cache: Cache,
+    /// The one that decides first.
+    settings: Arc<[Config]>,
 }
 
 impl Repo {
@@ -52,16 +55,19 @@ impl Repo {
     fn open(root: PathBuf) -> Result<Self> {
         let folder = root.join(DVC);
         let mut cache = folder.join("cache");
+        let mut settings = Vec::new();
         for name in ["config", "config.local"] {
             let config = Config::load(&folder.join(name))?;
             if let Some(dir) = config.find("cache", "dir") {
                 // A relative folder is relative to the file that names it.
                 cache = folder.join(dir);
             }
+            settings.insert(0, config);
         }
         Ok(Self {
             root,
             cache: Cache::new(cache),
+            settings: settings.into(),
         })
     }
 
@@ -80,10 +86,15 @@ impl Repo {
         self.root.join(DVC).join("tmp")
     }
 
-    /// Keeps `path` (absolute, in the repository) out of git, with a line in the `.gitignore` beside it unless git
+    /// Keeps paths (absolute, in the repository) out of git, each with a line in the `.gitignore` beside it unless git
     /// ignores it already.
-    pub fn keep_out_of_git(&self, path: &Path) -> Result<()> {
-        gitignore::keep_out(&self.root, path)
+    pub fn keep_out_of_git(&self, paths: &[PathBuf]) -> Result<()> {
+        gitignore::keep_out(&self.root, paths)
+    }
+
+    /// A setting of `.dvc/config`, in which `config.local` comes first.
+    pub fn setting(&self, section: &str, key: &str) -> Option<&str> {
+        self.settings.iter().find_map(|config| config.find(section, key))
     }
 }
 

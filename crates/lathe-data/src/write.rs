@@ -25,6 +25,22 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// As [`write_atomically`] without waiting for the disk: a crash of the process leaves the old file or the new one, a
+/// power cut possibly an empty one. For what can be made again and is written often.
+pub fn write_by_rename(path: &Path, content: &[u8]) -> Result<()> {
+    let mut file = new_beside(path)?;
+    file.write_all(content).map_err(Error::write(path))?;
+    if let Ok(old) = fs::metadata(path) {
+        let mode = old.permissions().mode() & 0o777;
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(mode))
+            .map_err(Error::write(path))?;
+    }
+    file.persist(path)
+        .map_err(|error| Error::write(path)(error.error))?;
+    Ok(())
+}
+
 /// A new file in the folder of `path`, which is made if need be; its mode is the user's default.
 pub(crate) fn new_beside(path: &Path) -> Result<NamedTempFile> {
     let folder = match path.parent() {

@@ -44,6 +44,24 @@ pub enum Error {
         /// Where and why.
         source: SyntaxError,
     },
+    /// A file in the middle of a merge.
+    #[error("`{file}` line {line}: a merge left its conflict marks here")]
+    Conflict {
+        /// The file.
+        file: String,
+        /// Of the first mark, counted from 1.
+        line: usize,
+    },
+    /// A pipeline file inside an output: executing the stage would remove it.
+    #[error("`{file}` is inside `{out}`, an output of stage `{stage}`")]
+    FileInOutput {
+        /// The pipeline file.
+        file: String,
+        /// The output around it.
+        out: String,
+        /// Its stage.
+        stage: String,
+    },
     /// A file that is not what its name says.
     #[error("`{file}` cannot be read: {problem}")]
     Format {
@@ -79,6 +97,45 @@ pub enum Error {
         other_path: String,
         /// Its stage.
         other: String,
+    },
+    /// The folder that is looked at has no pipeline, but others may.
+    #[error("there is no pipeline `{path}`")]
+    NoPipelineFile {
+        /// Where it would be.
+        path: String,
+        /// One that is there.
+        other: Option<String>,
+    },
+    /// Limits of a stage that is none.
+    #[error("`[stage.{stage}]` of lathe.toml names no stage")]
+    UnknownLimits {
+        /// The name.
+        stage: String,
+        /// A name like it.
+        similar: Option<String>,
+    },
+    /// A stage that asks for more than there is.
+    #[error("stage `{stage}` needs {asked} of `{resource}`, {}", match there {
+        Some(there) => format!("of which there are {there}"),
+        None => "which `[resources]` of lathe.toml does not have".to_owned(),
+    })]
+    Resources {
+        /// The stage.
+        stage: String,
+        /// What it asks for.
+        resource: String,
+        /// How much.
+        asked: u32,
+        /// How much there is.
+        there: Option<u32>,
+    },
+    /// An output of a frozen stage, which nothing makes.
+    #[error("stage `{stage}` is frozen, and its output `{path}` does not exist")]
+    FrozenOutMissing {
+        /// The stage.
+        stage: String,
+        /// The output.
+        path: String,
     },
     /// A target that no stage is called.
     #[error("there is no stage `{target}`")]
@@ -146,6 +203,14 @@ pub enum Error {
         /// The repository.
         root: PathBuf,
     },
+    /// A pipeline file that cannot be changed as asked.
+    #[error("`{file}` cannot be changed: {problem}")]
+    Edit {
+        /// The file.
+        file: String,
+        /// Why not.
+        problem: String,
+    },
     /// A parameter that cannot be set.
     #[error("`{key}` cannot be set in `{file}`: {problem}")]
     SetParam {
@@ -195,6 +260,22 @@ impl std::fmt::Display for Place {
     }
 }
 
+/// The name most like this one, if one is like it.
+pub fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(likeness, _)| 0.8 < *likeness)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known.to_owned())
+}
+
+/// The line with the first mark that git leaves where two versions could not be merged.
+fn conflict_line(text: &str) -> Option<usize> {
+    let marks = ["<<<<<<< ", ">>>>>>> ", "||||||| "];
+    let is_mark = |line: &str| marks.iter().any(|mark| line.starts_with(mark)) || line == "=======";
+    text.lines().position(is_mark).map(|index| index + 1)
+}
+
 fn circle(stages: &[String]) -> String {
     let quoted: Vec<_> = stages.iter().map(|name| format!("`{name}`")).collect();
     match quoted.as_slice() {
@@ -207,6 +288,15 @@ fn circle(stages: &[String]) -> String {
 }
 
 impl Error {
+    /// Text that is not YAML: because of a merge, or for a reason of its own.
+    pub(crate) fn syntax(file: &str, text: &str, source: SyntaxError) -> Self {
+        let file = file.to_owned();
+        match conflict_line(text) {
+            Some(line) => Self::Conflict { file, line },
+            None => Self::Syntax { file, source },
+        }
+    }
+
     pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         |source| Self::Read { path, source }
@@ -221,18 +311,26 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Data(error) => error.kind(),
-            Self::NoPipeline { .. } | Self::UnknownTarget { .. } => ErrorKind::NotFound,
+            Self::NoPipeline { .. } | Self::NoPipelineFile { .. } | Self::UnknownTarget { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Read { .. } | Self::Write { .. } | Self::Start { .. } => ErrorKind::Internal,
             Self::Busy { .. } | Self::Interrupted { .. } => ErrorKind::Unavailable,
             Self::Syntax { .. }
+            | Self::Conflict { .. }
+            | Self::FileInOutput { .. }
             | Self::Format { .. }
             | Self::Definition { .. }
             | Self::Cycle { .. }
             | Self::OverlappingOutputs { .. }
+            | Self::UnknownLimits { .. }
+            | Self::Resources { .. }
+            | Self::FrozenOutMissing { .. }
             | Self::MissingDep { .. }
             | Self::MissingParam { .. }
             | Self::MissingOut { .. }
             | Self::CommandFailed { .. }
+            | Self::Edit { .. }
             | Self::SetParam { .. }
             | Self::ParamValue { .. } => ErrorKind::InvalidInput,
         }
@@ -243,11 +341,27 @@ impl Error {
         let hint = match self {
             Self::Data(error) => error.hint()?,
             Self::NoPipeline { .. } => "write one: `stages:` with a `cmd`, `deps` and `outs` for each",
-            Self::Syntax { .. } => "merge conflicts and tabs are the usual causes",
+            Self::Syntax { .. } => "tabs and missing quotes are the usual causes",
+            Self::Conflict { .. } => {
+                "finish the merge: keep one of the two versions, or both where they fit together"
+            }
+            Self::FileInOutput { .. } => "move the file, or narrow the output",
             Self::Definition { hint, .. } => return hint.clone(),
             Self::Cycle { .. } => "take one of the deps out: a stage cannot come before itself",
             Self::OverlappingOutputs { .. } => "let each file be written by one stage",
-            Self::UnknownTarget { similar, .. } => {
+            Self::NoPipelineFile { other, .. } => {
+                return Some(match other {
+                    Some(other) => {
+                        format!("there is `{other}`: go to its folder, name it, or take `--all-pipelines`")
+                    }
+                    None => "write one: `stages:` with a `cmd`, `deps` and `outs` for each".to_owned(),
+                });
+            }
+            Self::FrozenOutMissing { .. } => {
+                "fetch it with `lathe pull`, or thaw the stage with `lathe unfreeze`"
+            }
+            Self::Resources { .. } => "ask for less, or write how much there is under `[resources]`",
+            Self::UnknownLimits { similar, .. } | Self::UnknownTarget { similar, .. } => {
                 return Some(match similar {
                     Some(name) => format!("did you mean `{name}`?"),
                     None => "`lathe status` lists the stages".to_owned(),
@@ -266,6 +380,7 @@ impl Error {
             | Self::Write { .. }
             | Self::Format { .. }
             | Self::Start { .. }
+            | Self::Edit { .. }
             | Self::SetParam { .. } => return None,
         };
         Some(hint.to_owned())

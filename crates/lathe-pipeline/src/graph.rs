@@ -1,99 +1,258 @@
-use crate::stage::{Stage, overlap};
+use std::collections::HashMap;
+
+use crate::stage::Stage;
 use crate::{Error, Result};
 
-/// Which stages a stage needs, for every stage: the makers of its deps in the order of the deps, then of its params
-/// files.
-pub fn needs(stages: &[Stage]) -> Vec<Vec<usize>> {
-    stages
-        .iter()
-        .enumerate()
-        .map(|(index, stage)| {
-            let paths = stage
-                .deps
-                .iter()
-                .map(|dep| dep.at.as_str())
-                .chain(stage.params.iter().map(|params| params.at.as_str()));
+/// Which stages need which, by position in the order of the files.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    /// For each stage those that it needs: the makers of its deps in their order, then of its files of parameters.
+    pub needs: Vec<Vec<usize>>,
+    /// For each stage those that need it.
+    pub needed_by: Vec<Vec<usize>>,
+}
+
+impl Graph {
+    /// Of stages whose outputs do not overlap and who wait for no circle.
+    /// `files` are those of all pipelines, which must not be inside an output.
+    pub fn of<'f>(stages: &[Stage], files: impl IntoIterator<Item = &'f str>) -> Result<Self> {
+        let outs = Outs::of(stages)?;
+        for file in files {
+            if let Some((maker, out)) = outs.around(file) {
+                return Err(Error::FileInOutput {
+                    file: file.to_owned(),
+                    out: stages[maker].outs[out].path.clone(),
+                    stage: stages[maker].address(),
+                });
+            }
+        }
+        let mut needs = Vec::with_capacity(stages.len());
+        let mut needed_by = vec![Vec::new(); stages.len()];
+        for (index, stage) in stages.iter().enumerate() {
+            let deps = stage.deps.iter().map(|dep| &dep.at);
             let mut needed = Vec::new();
-            for path in paths {
-                for (maker, other) in stages.iter().enumerate() {
-                    let makes = other.outs.iter().any(|out| overlap(&out.at, path));
-                    if maker != index && makes && !needed.contains(&maker) {
-                        needed.push(maker);
+            for path in deps.chain(stage.params.iter().map(|params| &params.at)) {
+                outs.overlapping(path, &mut |maker| needed.push(maker));
+            }
+            if needed.contains(&index) {
+                return Err(Error::Cycle {
+                    stages: vec![stage.address()],
+                });
+            }
+            let mut seen = std::collections::HashSet::new();
+            needed.retain(|maker| seen.insert(*maker));
+            for &maker in &needed {
+                needed_by[maker].push(index);
+            }
+            needs.push(needed);
+        }
+        let graph = Self { needs, needed_by };
+        let all: Vec<usize> = (0..stages.len()).collect();
+        match graph.in_order(&all, |_| false) {
+            Ok(_) => Ok(graph),
+            Err(circle) => Err(Error::Cycle {
+                stages: circle.into_iter().map(|index| stages[index].address()).collect(),
+            }),
+        }
+    }
+
+    /// The wanted stages and all that they need, each after what it needs, otherwise in the order of the files: DVC
+    /// writes its lock in this order. What a stage needs is left out where `is_cut` says so. The error is a circle.
+    pub fn in_order(
+        &self,
+        wanted: &[usize],
+        is_cut: impl Fn(usize) -> bool,
+    ) -> std::result::Result<Vec<usize>, Vec<usize>> {
+        let included = reachable(
+            wanted,
+            |index| if is_cut(index) { &[] } else { &self.needs[index] },
+        );
+        self.sorted(&included, is_cut)
+    }
+
+    /// Only the stages marked, each after those of them that it needs.
+    pub fn sorted(
+        &self,
+        included: &[bool],
+        is_cut: impl Fn(usize) -> bool,
+    ) -> std::result::Result<Vec<usize>, Vec<usize>> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mark {
+            New,
+            Open,
+            Done,
+        }
+        let mut marks = vec![Mark::New; self.needs.len()];
+        let mut order = Vec::new();
+        // Not recursive: a chain of stages may be longer than the stack is deep.
+        let mut path: Vec<(usize, usize)> = Vec::new();
+        for start in 0..self.needs.len() {
+            if !included.get(start).copied().unwrap_or(false) || marks[start] != Mark::New {
+                continue;
+            }
+            marks[start] = Mark::Open;
+            path.push((start, 0));
+            while let Some((index, next)) = path.last_mut() {
+                let index = *index;
+                let needs: &[usize] = if is_cut(index) { &[] } else { &self.needs[index] };
+                let Some(&needed) = needs.get(*next) else {
+                    marks[index] = Mark::Done;
+                    order.push(index);
+                    path.pop();
+                    continue;
+                };
+                *next += 1;
+                if !included.get(needed).copied().unwrap_or(false) {
+                    continue;
+                }
+                match marks[needed] {
+                    Mark::Done => {}
+                    Mark::New => {
+                        marks[needed] = Mark::Open;
+                        path.push((needed, 0));
+                    }
+                    Mark::Open => {
+                        let circle = path.iter().map(|(index, _)| *index);
+                        return Err(circle.skip_while(|index| *index != needed).collect());
                     }
                 }
             }
-            needed
-        })
-        .collect()
+        }
+        Ok(order)
+    }
+
+    /// The wanted stages and all that need them.
+    pub fn downstream(&self, wanted: &[usize]) -> Vec<bool> {
+        reachable(wanted, |index| &self.needed_by[index])
+    }
+
+    /// The wanted stages and all that are connected with them in whichever direction.
+    pub fn connected(&self, wanted: &[usize]) -> Vec<bool> {
+        let mut included = vec![false; self.needs.len()];
+        let mut open = wanted.to_vec();
+        while let Some(index) = open.pop() {
+            if !std::mem::replace(&mut included[index], true) {
+                open.extend(self.needs[index].iter().chain(&self.needed_by[index]));
+            }
+        }
+        included
+    }
 }
 
-/// Refuses outputs that two stages write, and a stage that reads its own output.
-pub fn check_outputs(stages: &[Stage]) -> Result<()> {
-    let outs: Vec<_> = stages
-        .iter()
-        .flat_map(|stage| stage.outs.iter().map(move |out| (stage, out)))
-        .collect();
-    for (index, (stage, out)) in outs.iter().enumerate() {
-        if let Some((other, other_out)) = outs[..index]
-            .iter()
-            .find(|(_, other_out)| overlap(&out.at, &other_out.at))
-        {
-            return Err(Error::OverlappingOutputs {
-                path: out.path.clone(),
-                stage: stage.name.clone(),
-                other_path: other_out.path.clone(),
-                other: other.name.clone(),
-            });
+fn reachable<'a>(wanted: &[usize], next: impl Fn(usize) -> &'a [usize]) -> Vec<bool> {
+    let mut included = Vec::new();
+    let mut open = wanted.to_vec();
+    while let Some(index) = open.pop() {
+        if included.len() <= index {
+            included.resize(index + 1, false);
         }
-        if stage.deps.iter().any(|dep| overlap(&dep.at, &out.at)) {
-            return Err(Error::Cycle {
-                stages: vec![stage.name.clone()],
-            });
+        if !std::mem::replace(&mut included[index], true) {
+            open.extend(next(index));
         }
     }
-    Ok(())
+    included
 }
 
-/// The wanted stages and all that they need, each after what it needs; otherwise in the order given. DVC writes its
-/// lock in this order.
-pub fn in_order(stages: &[Stage], needs: &[Vec<usize>], wanted: &[usize]) -> Result<Vec<usize>> {
-    let mut visit = Visit {
-        stages,
-        needs,
-        path: Vec::new(),
-        order: Vec::new(),
-    };
-    for &index in wanted {
-        visit.stage(index)?;
+/// Outputs by path, one part of the path a level; children in the order in which they were added, as DVC's are.
+struct Outs {
+    nodes: Vec<OutNode>,
+}
+
+#[derive(Default)]
+struct OutNode {
+    names: HashMap<String, usize>,
+    children: Vec<usize>,
+    /// Stage and position in its outputs.
+    out: Option<(usize, usize)>,
+}
+
+impl Outs {
+    /// Refuses outputs that are the same or inside one another.
+    fn of(stages: &[Stage]) -> Result<Self> {
+        let mut outs = Self {
+            nodes: vec![OutNode::default()],
+        };
+        let overlapping =
+            |(stage, out): (usize, usize), (other, other_out): (usize, usize)| Error::OverlappingOutputs {
+                path: stages[stage].outs[out].path.clone(),
+                stage: stages[stage].address(),
+                other_path: stages[other].outs[other_out].path.clone(),
+                other: stages[other].address(),
+            };
+        for (index, stage) in stages.iter().enumerate() {
+            for (position, out) in stage.outs.iter().enumerate() {
+                let mut at = 0;
+                for part in parts(&out.at) {
+                    at = outs.child(at, part);
+                    if let Some(other) = outs.nodes[at].out {
+                        return Err(overlapping((index, position), other));
+                    }
+                }
+                if !outs.nodes[at].children.is_empty() {
+                    let mut inside = None;
+                    outs.within(at, &mut |found| inside = inside.or(Some(found)));
+                    if let Some(other) = inside {
+                        return Err(overlapping((index, position), other));
+                    }
+                }
+                outs.nodes[at].out = Some((index, position));
+            }
+        }
+        Ok(outs)
     }
-    Ok(visit.order)
-}
 
-struct Visit<'a> {
-    stages: &'a [Stage],
-    needs: &'a [Vec<usize>],
-    path: Vec<usize>,
-    order: Vec<usize>,
-}
-
-impl Visit<'_> {
-    fn stage(&mut self, index: usize) -> Result<()> {
-        if self.order.contains(&index) {
-            return Ok(());
+    fn child(&mut self, at: usize, part: &str) -> usize {
+        if let Some(&child) = self.nodes[at].names.get(part) {
+            return child;
         }
-        if let Some(start) = self.path.iter().position(|seen| *seen == index) {
-            let stages = self.path[start..]
-                .iter()
-                .map(|index| self.stages[*index].name.clone())
-                .collect();
-            return Err(Error::Cycle { stages });
-        }
-        self.path.push(index);
-        for &needed in &self.needs[index] {
-            self.stage(needed)?;
-        }
-        self.path.pop();
-        self.order.push(index);
-        Ok(())
+        let child = self.nodes.len();
+        self.nodes.push(OutNode::default());
+        self.nodes[at].names.insert(part.to_owned(), child);
+        self.nodes[at].children.push(child);
+        child
     }
+
+    /// The output that is the path or holds it.
+    fn around(&self, path: &str) -> Option<(usize, usize)> {
+        let mut at = 0;
+        for part in parts(path) {
+            at = *self.nodes[at].names.get(part)?;
+            if let Some(out) = self.nodes[at].out {
+                return Some(out);
+            }
+        }
+        None
+    }
+
+    /// The makers of what is at the path, around it or inside it.
+    fn overlapping(&self, path: &str, found: &mut dyn FnMut(usize)) {
+        let mut at = 0;
+        for part in parts(path) {
+            let Some(&child) = self.nodes[at].names.get(part) else {
+                return;
+            };
+            at = child;
+            if let Some((maker, _)) = self.nodes[at].out {
+                found(maker);
+            }
+        }
+        self.within(at, &mut |(maker, _)| found(maker));
+    }
+
+    /// The outputs at or below a node.
+    fn within(&self, top: usize, found: &mut dyn FnMut((usize, usize))) {
+        let mut open = vec![top];
+        while let Some(at) = open.pop() {
+            if let Some(out) = self.nodes[at].out {
+                found(out);
+            }
+            open.extend(self.nodes[at].children.iter().rev());
+        }
+    }
+}
+
+/// An absolute path has an empty part first, so that it is never inside the repository.
+fn parts(path: &str) -> impl Iterator<Item = &str> {
+    let path = if path == "." { "" } else { path };
+    path.split('/').filter(move |_| !path.is_empty())
 }

@@ -1,16 +1,17 @@
 //! Pipelines in DVC's formats: parse `dvc.yaml`, plan what must execute and why, execute it, write `dvc.lock`.
 //! Deciding is pure (`plan.rs`); hashing and the cache belong to `lathe-data`, recording runs to the caller.
 
+mod dag;
+mod edit;
 mod error;
 mod execute;
 mod graph;
-mod guard;
 mod lock;
 mod matrix;
 mod param_files;
 mod parse;
+mod pipeline_file;
 mod plan;
-mod process;
 mod project;
 mod record;
 mod recorded;
@@ -18,14 +19,26 @@ mod run_cache;
 mod set_params;
 mod snapshot;
 mod stage;
+mod states;
 mod template;
 mod vars;
 
 use lathe_yaml as yaml;
 
+pub use dag::{Dag, DagOptions};
+pub use edit::{NewOut, NewStage, add_stage, set_frozen};
 pub use error::{Error, Result};
-pub use execute::{ExecuteOptions, Report, StageEvent, execute, plan_project};
+pub use execute::{
+    Commands, ExecuteOptions, Interruption, OnFailure, Report, Shell, StageEvent, Watchdog, execute,
+    plan_project,
+};
+pub use graph::Graph;
+pub use pipeline_file::PipelineFile;
 pub use plan::{Plan, PlanLine, Reason};
-pub use project::Project;
+pub use project::{Project, Selection};
 pub use recorded::recorded;
 pub use set_params::{parse_param, set_params};
+pub use stage::{Dep, Out, OutKind, ParamFile, Stage};
+pub use states::{
+    Change, Content, Files, Found, Plot, PlotQuery, Point, State, Style, TEMPLATES, Workspace, diff, flat,
+};

@@ -1,8 +1,10 @@
+use std::collections::HashMap;
+
 use crate::template::text_of;
 use crate::yaml::{Node, Value};
 
 /// Variables multiply fast.
-const MEMBERS_MAX: usize = 10_000;
+const MEMBERS_MAX: usize = 100_000;
 
 /// One stage of a group: the part of its name after `@`, and what its templates see besides the context.
 pub struct Member {
@@ -17,30 +19,42 @@ pub fn foreach(data: &Node) -> Result<Vec<Member>, String> {
     match &data.value {
         Value::List(items) => {
             let by_index = items.iter().any(|item| text_of(item).is_none());
-            Ok(items
-                .iter()
-                .enumerate()
-                .map(|(index, item)| Member {
-                    key: match text_of(item) {
-                        Some(text) if !by_index => text,
-                        _ => index.to_string(),
-                    },
-                    locals: vec![(Node::text("item"), item.clone())],
-                })
-                .collect())
+            Ok(distinct(items.iter().enumerate().map(|(index, item)| Member {
+                key: match text_of(item) {
+                    Some(text) if !by_index => text,
+                    _ => index.to_string(),
+                },
+                locals: vec![(Node::text("item"), item.clone())],
+            })))
         }
-        Value::Map(entries) => Ok(entries
-            .iter()
-            .map(|(key, value)| Member {
-                key: text_of(key).unwrap_or_else(|| key.to_key()),
+        Value::Map(entries) => Ok(distinct(entries.iter().map(|(key, value)| {
+            let key = text_of(key).unwrap_or_else(|| key.to_key());
+            Member {
                 locals: vec![
-                    (Node::text("key"), key.clone()),
+                    (Node::text("key"), Node::text(&key)),
                     (Node::text("item"), value.clone()),
                 ],
-            })
-            .collect()),
+                key,
+            }
+        }))),
         _ => Err(format!("is {}, neither a list nor a map", data.kind())),
     }
+}
+
+/// Of members of one name the last counts, in the place of the first.
+fn distinct(members: impl Iterator<Item = Member>) -> Vec<Member> {
+    let mut kept: Vec<Member> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for member in members {
+        match places.get(&member.key) {
+            Some(&place) => kept[place] = member,
+            None => {
+                places.insert(member.key.clone(), kept.len());
+                kept.push(member);
+            }
+        }
+    }
+    kept
 }
 
 /// The members that `matrix` makes: every combination, the last variable changing fastest.
@@ -72,7 +86,7 @@ pub fn matrix(data: &Node) -> Result<Vec<Member>, String> {
         }
         members = longer;
     }
-    Ok(members.into_iter().map(Combination::member).collect())
+    Ok(distinct(members.into_iter().map(Combination::member)))
 }
 
 /// One value of each variable.

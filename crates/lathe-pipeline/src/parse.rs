@@ -1,6 +1,7 @@
-use crate::error::Place;
-use crate::project::similar;
-use crate::stage::{Dep, Out, OutKind, ParamFile, Stage, joined};
+use std::sync::Arc;
+
+use crate::error::{Place, similar};
+use crate::stage::{Dep, Out, OutKind, ParamFile, Stage, folder_of, joined};
 use crate::yaml::{Node, Value};
 use crate::{Error, Result};
 
@@ -26,14 +27,14 @@ const PLOT_KEYS: [&str; 7] = ["template", "x", "y", "x_label", "y_label", "title
 
 /// Reads one stage whose templates are resolved.
 pub struct StageParser<'a> {
-    file: &'a str,
+    file: &'a Arc<str>,
     name: String,
     name_node: &'a Node,
 }
 
 impl<'a> StageParser<'a> {
     /// For the stage of this name, written there.
-    pub fn new(file: &'a str, name: String, name_node: &'a Node) -> Self {
+    pub fn new(file: &'a Arc<str>, name: String, name_node: &'a Node) -> Self {
         Self {
             file,
             name,
@@ -44,17 +45,19 @@ impl<'a> StageParser<'a> {
     /// Reads its keys.
     pub fn parse(self, entries: &[(Node, Node)]) -> Result<Stage> {
         let mut stage = Stage {
+            file: self.file.clone(),
             name: self.name.clone(),
             cmd: Node::new(Value::Null),
-            wdir: String::new(),
+            wdir: folder_of(self.file).to_owned(),
             deps: Vec::new(),
             params: Vec::new(),
             outs: Vec::new(),
             frozen: false,
             always_changed: false,
+            desc: None,
         };
         if let Some((_, wdir)) = entries.iter().find(|(key, _)| key.as_str() == Some("wdir")) {
-            stage.wdir = joined("", self.text("wdir", wdir)?);
+            stage.wdir = joined(folder_of(self.file), self.text("wdir", wdir)?);
             if stage.wdir.starts_with("..") || stage.wdir.starts_with('/') {
                 return Err(self.error(wdir, "wdir", "leads out of the repository".to_owned()));
             }
@@ -78,7 +81,8 @@ impl<'a> StageParser<'a> {
                 "plots" => self.outs(&key, OutKind::Plot, value, &mut stage)?,
                 "frozen" => stage.frozen = self.boolean(&key, value)?,
                 "always_changed" => stage.always_changed = self.boolean(&key, value)?,
-                "wdir" | "desc" | "meta" => {}
+                "desc" => stage.desc = Some(self.text("desc", value)?.to_owned()),
+                "wdir" | "meta" => {}
                 _ => return Err(self.unknown(key_node, &key, &KEYS)),
             }
         }
@@ -168,10 +172,6 @@ impl<'a> StageParser<'a> {
             for (path, flags) in entries {
                 let path_text = self.local_path(key, path)?;
                 let at = joined(&stage.wdir, &path_text);
-                if at.starts_with("..") || at.starts_with('/') {
-                    let problem = format!("`{path_text}` is outside the repository, which is not supported");
-                    return Err(self.error(path, key, problem));
-                }
                 if at.is_empty() {
                     let problem = format!("`{path_text}` is the repository itself");
                     return Err(self.error(path, key, problem));
@@ -182,8 +182,20 @@ impl<'a> StageParser<'a> {
                     kind,
                     cache: true,
                     persist: false,
+                    remote: None,
+                    push: true,
+                    plot: None,
                 };
                 self.flags(key, flags, &mut out)?;
+                let is_outside = out.at.starts_with("..") || out.at.starts_with('/');
+                if out.cache && is_outside {
+                    let problem = format!("`{}` is outside the repository; give it `cache: false`", out.path);
+                    return Err(self.error(path, key, problem));
+                }
+                if stage.outs.iter().any(|other| other.at == out.at) {
+                    let problem = format!("`{}` is an output of the stage twice", out.path);
+                    return Err(self.error(path, key, problem));
+                }
                 stage.outs.push(out);
             }
         }
@@ -194,6 +206,17 @@ impl<'a> StageParser<'a> {
         if matches!(flags.value, Value::Null) {
             return Ok(());
         }
+        if out.kind == OutKind::Plot {
+            // Several ways to draw one file are a list of settings.
+            if let Value::List(several) = &flags.value {
+                for one in several {
+                    self.flags(key, one, out)?;
+                }
+                out.plot = Some(flags.clone());
+                return Ok(());
+            }
+            out.plot = Some(flags.clone());
+        }
         let Some(entries) = flags.as_map() else {
             let problem = format!("`{}` has {} where its settings belong", out.path, flags.kind());
             return Err(self.error(flags, key, problem));
@@ -203,6 +226,8 @@ impl<'a> StageParser<'a> {
             match flag.as_str() {
                 "cache" => out.cache = self.boolean("cache", value)?,
                 "persist" => out.persist = self.boolean("persist", value)?,
+                "push" => out.push = self.boolean("push", value)?,
+                "remote" => out.remote = Some(self.text("remote", value)?.to_owned()),
                 "checkpoint" => {
                     let problem = "checkpoints are not supported, nor does DVC 3 offer them".to_owned();
                     return Err(self.error(flag_node, "checkpoint", problem));
@@ -257,7 +282,7 @@ impl<'a> StageParser<'a> {
 
     fn place(&self, node: &Node, key: &str) -> Box<Place> {
         Box::new(Place {
-            file: self.file.to_owned(),
+            file: self.file.to_string(),
             line: node.span.line,
             stage: Some(self.name.clone()),
             key: Some(key.to_owned()),

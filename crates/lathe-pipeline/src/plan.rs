@@ -1,10 +1,11 @@
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::lock::LockEntry;
 use crate::snapshot::Snapshot;
-use crate::stage::{Stage, overlap};
+use crate::stage::Stage;
 
 /// Why a stage must be executed. Printed to people and asserted in tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,17 @@ impl fmt::Display for Reason {
     }
 }
 
+/// What is done with a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    Keep,
+    /// Its commands are executed, unless an earlier execution can be restored.
+    Execute(Reason),
+    /// It is frozen, but its outputs are not those of the lock: they are hashed again.
+    Verify(Reason),
+}
+
 /// What is done with each stage, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
@@ -88,7 +100,7 @@ pub struct Plan {
 struct Step {
     stage: String,
     frozen: bool,
-    reason: Option<Reason>,
+    action: Action,
 }
 
 /// A stage of a plan in words for people.
@@ -105,18 +117,19 @@ pub struct PlanLine {
 impl Plan {
     /// Whether anything is to be done.
     pub fn executes_anything(&self) -> bool {
-        self.steps.iter().any(|step| step.reason.is_some())
+        self.steps.iter().any(|step| step.action != Action::Keep)
     }
 
     /// One line for each stage.
     pub fn lines(&self) -> Vec<PlanLine> {
         let lines = self.steps.iter().map(|step| PlanLine {
             stage: step.stage.clone(),
-            reason: match &step.reason {
-                Some(reason) => reason.to_string(),
-                None => kept(step.frozen).to_owned(),
+            reason: match &step.action {
+                Action::Keep => kept(step.frozen).to_owned(),
+                Action::Execute(reason) => reason.to_string(),
+                Action::Verify(reason) => format!("{}, {reason}", kept(true)),
             },
-            executes: step.reason.is_some(),
+            executes: matches!(step.action, Action::Execute(_)),
         });
         lines.collect()
     }
@@ -127,51 +140,105 @@ pub fn kept(frozen: bool) -> &'static str {
     if frozen { "frozen" } else { "up to date" }
 }
 
-/// Decides what must be executed, and why. `stages` come in the order of their dependencies, each with its entry of
-/// the lock. A stage that follows an executed one is planned too; if its inputs then turn out the same it is kept.
-pub fn plan(stages: &[(&Stage, Option<LockEntry>)], files: &Snapshot, force: bool) -> Plan {
+/// How strictly a stage is looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules {
+    /// Everything is executed.
+    pub force: bool,
+    /// Data that is not here counts as unchanged if nothing else changed.
+    pub allow_missing: bool,
+}
+
+/// A stage with what is known of it.
+pub struct Known<'a> {
+    /// The stage.
+    pub stage: &'a Stage,
+    /// Its entry of the lock.
+    pub locked: Option<LockEntry>,
+    /// Whether its entry reads exactly as the files are now, so that only the cache is to be asked.
+    pub is_same: bool,
+    /// Stages of the plan that it needs, by position in it.
+    pub needs: Vec<usize>,
+}
+
+/// Decides what must be executed, and why. Stages come in the order of their dependencies. A stage that follows an
+/// executed one is planned too; if its inputs then turn out the same it is kept.
+pub fn plan(stages: &[Known<'_>], files: &Snapshot, rules: Rules) -> Plan {
     let mut plan = Plan::default();
-    let mut executed: Vec<&Stage> = Vec::new();
-    for (stage, locked) in stages {
-        let reason = if stage.frozen {
-            None
-        } else if force {
-            Some(Reason::Forced)
-        } else {
-            upstream(stage, &executed).or_else(|| why_stale(stage, locked.as_ref(), files))
+    let mut made = HashMap::new();
+    for known in stages {
+        let after = known
+            .needs
+            .iter()
+            .find(|index| matches!(plan.steps[**index].action, Action::Execute(_)))
+            .map(|index| Reason::After {
+                stage: plan.steps[*index].stage.clone(),
+            });
+        let action = match after {
+            Some(reason) if !known.stage.frozen && !rules.force => Action::Execute(reason),
+            _ if known.is_same
+                && !rules.force
+                && !known.stage.always_changed
+                && !known.stage.is_callback() =>
+            {
+                Action::Keep
+            }
+            _ => decide(known.stage, known.locked.as_ref(), files, rules, &made),
         };
-        if reason.is_some() {
-            executed.push(stage);
+        if rules.allow_missing {
+            made.extend(made_by(known.stage, known.locked.as_ref()));
         }
         plan.steps.push(Step {
-            stage: stage.name.clone(),
-            frozen: stage.frozen,
-            reason,
+            stage: known.stage.address(),
+            frozen: known.stage.frozen,
+            action,
         });
     }
     plan
 }
 
-fn upstream(stage: &Stage, executed: &[&Stage]) -> Option<Reason> {
-    let inputs = stage
-        .deps
-        .iter()
-        .map(|dep| &dep.at)
-        .chain(stage.params.iter().map(|file| &file.at));
-    for path in inputs {
-        for earlier in executed {
-            if earlier.outs.iter().any(|out| overlap(&out.at, path)) {
-                return Some(Reason::After {
-                    stage: earlier.name.clone(),
-                });
-            }
-        }
+/// What a stage made, by path from the root: data that is missing elsewhere is compared with it.
+pub fn made_by(stage: &Stage, locked: Option<&LockEntry>) -> Vec<(String, String)> {
+    let outs = stage.outs.iter().filter_map(|out| {
+        let md5 = locked?.out(&out.path)?.hashed.md5.clone();
+        Some((out.at.clone(), md5))
+    });
+    outs.collect()
+}
+
+/// Decides over one stage. `made` holds the hashes of what stages before it made.
+pub fn decide(
+    stage: &Stage,
+    locked: Option<&LockEntry>,
+    files: &Snapshot,
+    rules: Rules,
+    made: &HashMap<String, String>,
+) -> Action {
+    if stage.frozen {
+        let command = locked.filter(|locked| !locked.has_command_of(stage));
+        let reason = match command {
+            _ if rules.force => Some(Reason::Forced),
+            Some(_) => Some(Reason::CommandChanged),
+            None => stale_out(stage, locked, files, rules.allow_missing),
+        };
+        return reason.map_or(Action::Keep, Action::Verify);
     }
-    None
+    let reason = if rules.force {
+        Some(Reason::Forced)
+    } else {
+        why_stale(stage, locked, files, rules.allow_missing, made)
+    };
+    reason.map_or(Action::Keep, Action::Execute)
 }
 
 /// Why the stage's own state differs from the lock; the first difference found, in DVC's order.
-pub fn why_stale(stage: &Stage, locked: Option<&LockEntry>, files: &Snapshot) -> Option<Reason> {
+fn why_stale(
+    stage: &Stage,
+    locked: Option<&LockEntry>,
+    files: &Snapshot,
+    allow_missing: bool,
+    made: &HashMap<String, String>,
+) -> Option<Reason> {
     let Some(locked) = locked else {
         return Some(Reason::NeverExecuted);
     };
@@ -181,28 +248,40 @@ pub fn why_stale(stage: &Stage, locked: Option<&LockEntry>, files: &Snapshot) ->
     if stage.is_callback() || stage.always_changed {
         return Some(Reason::AlwaysChanged);
     }
-    stale_dep(stage, locked, files)
+    let missing = if allow_missing { Some(made) } else { None };
+    stale_dep(stage, locked, files, missing)
         .or_else(|| stale_param(stage, locked, files))
-        .or_else(|| stale_out(stage, locked, files))
+        .or_else(|| stale_out(stage, Some(locked), files, allow_missing))
 }
 
 /// Whether command, deps and params are those of the lock.
 pub fn inputs_unchanged(stage: &Stage, locked: &LockEntry, files: &Snapshot) -> bool {
     locked.has_command_of(stage)
-        && stale_dep(stage, locked, files).is_none()
+        && stale_dep(stage, locked, files, None).is_none()
         && stale_param(stage, locked, files).is_none()
 }
 
-fn stale_dep(stage: &Stage, locked: &LockEntry, files: &Snapshot) -> Option<Reason> {
+fn stale_dep(
+    stage: &Stage,
+    locked: &LockEntry,
+    files: &Snapshot,
+    missing: Option<&HashMap<String, String>>,
+) -> Option<Reason> {
     for dep in &stage.deps {
         let path = dep.path.clone();
+        let old = locked.dep(&path);
         let Some(content) = files.content(&dep.at) else {
-            return Some(Reason::DepMissing { path });
+            // What is not here is as it was, unless its maker has made something else since.
+            let Some(made) = missing else {
+                return Some(Reason::DepMissing { path });
+            };
+            match (old, made.get(&dep.at)) {
+                (Some(old), Some(now)) if old.hashed.md5 != *now => return Some(Reason::DepChanged { path }),
+                (Some(_), _) => continue,
+                (None, _) => return Some(Reason::DepMissing { path }),
+            }
         };
-        if locked
-            .dep(&path)
-            .is_none_or(|locked| locked.hashed.md5 != content.hashed.md5)
-        {
+        if old.is_none_or(|old| old.hashed.md5 != content.hashed.md5) {
             return Some(Reason::DepChanged { path });
         }
     }
@@ -236,17 +315,26 @@ fn stale_param(stage: &Stage, locked: &LockEntry, files: &Snapshot) -> Option<Re
     None
 }
 
-fn stale_out(stage: &Stage, locked: &LockEntry, files: &Snapshot) -> Option<Reason> {
+fn stale_out(
+    stage: &Stage,
+    locked: Option<&LockEntry>,
+    files: &Snapshot,
+    allow_missing: bool,
+) -> Option<Reason> {
     for out in &stage.outs {
         let path = out.path.clone();
-        let locked = locked.out(&path);
+        let locked = locked.and_then(|locked| locked.out(&path));
         let Some(content) = files.content(&out.at) else {
+            if allow_missing && locked.is_some() {
+                continue;
+            }
             return Some(Reason::OutMissing { path });
         };
         if locked.is_none_or(|locked| locked.hashed.md5 != content.hashed.md5) {
             return Some(Reason::OutChanged { path });
         }
-        if out.cache && locked.is_some_and(|locked| !files.cached.contains(&locked.hashed.md5)) {
+        let is_cached = locked.is_some_and(|locked| files.cached.contains(&locked.hashed.md5));
+        if out.cache && !is_cached && !allow_missing {
             return Some(Reason::OutNotCached { path });
         }
     }

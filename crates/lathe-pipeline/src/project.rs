@@ -1,250 +1,283 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use lathe_data::Repo;
 
-use crate::error::Place;
-use crate::parse::StageParser;
-use crate::stage::Stage;
-use crate::vars::VarsError;
-use crate::yaml::{Node, Value, read};
-use crate::{Error, Result, graph, matrix, template, vars};
+use crate::error::similar;
+use crate::graph::Graph;
+use crate::param_files::ParamFiles;
+use crate::pipeline_file::PipelineFile;
+use crate::stage::{PIPELINE_FILE, Stage, folder_of, joined};
+use crate::template::OptionStyle;
+use crate::{Error, Result};
 
-const FILE: &str = "dvc.yaml";
-const TOP_KEYS: [&str; 7] = [
-    "stages",
-    "vars",
-    "params",
-    "metrics",
-    "plots",
-    "artifacts",
-    "datasets",
-];
-
-/// The stages of a repository, everything resolved and checked.
+/// All pipelines of a repository, everything resolved and checked.
 #[derive(Debug, Clone)]
 pub struct Project {
-    stages: Vec<Stage>,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) graph: Graph,
+    files: Vec<PipelineFile>,
+    param_files: Arc<ParamFiles>,
+}
+
+/// Which stages a command is about.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// The folder that targets are relative to, from the root; empty for the root.
+    pub folder: String,
+    /// Stages, groups, `path/dvc.yaml`, `path/dvc.yaml:stage`, with `recursive` folders; those of the folder's
+    /// `dvc.yaml` if empty.
+    pub targets: Vec<String>,
+    /// Every stage of the repository.
+    pub all: bool,
+    /// Nothing but the targets, whatever they need.
+    pub single: bool,
+    /// Also all that is connected with the targets.
+    pub pipeline: bool,
+    /// The targets and what needs them, in the place of what they need.
+    pub downstream: bool,
+    /// Targets may be folders, which stand for all stages in them.
+    pub recursive: bool,
+    /// Names of stages may hold `*`, `?` and `[…]`.
+    pub glob: bool,
 }
 
 impl Project {
-    /// Reads `dvc.yaml` in the root of the repository.
+    /// Reads every `dvc.yaml` of the repository.
     pub fn load(repo: &Repo) -> Result<Self> {
-        let path = repo.root().join(FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::NoPipeline {
-                    root: repo.root().to_owned(),
-                });
-            }
-            Err(error) => return Err(Error::read(&path)(error)),
+        let param_files = Arc::new(ParamFiles::new(repo.root()));
+        let options = OptionStyle {
+            negated_flags: repo.setting("parsing", "bool") == Some("boolean_optional"),
+            repeated_lists: repo.setting("parsing", "list") == Some("append"),
         };
-        let file = read(&text).map_err(|source| Error::Syntax {
-            file: FILE.to_owned(),
-            source,
-        })?;
-        let stages = Definitions { repo }.stages(&file)?;
-        graph::check_outputs(&stages)?;
-        let all: Vec<usize> = (0..stages.len()).collect();
-        graph::in_order(&stages, &graph::needs(&stages), &all)?;
-        Ok(Self { stages })
-    }
-
-    /// The wanted stages and all that they need, in the order to execute them.
-    pub(crate) fn in_order(&self, targets: &[String]) -> Result<Vec<&Stage>> {
-        let mut wanted = Vec::new();
-        for target in targets {
-            let name = target.strip_prefix("dvc.yaml:").unwrap_or(target);
-            let before = wanted.len();
-            for (index, stage) in self.stages.iter().enumerate() {
-                let group = stage.name.split('@').next().unwrap_or_default();
-                if stage.name == name || group == name {
-                    wanted.push(index);
-                }
-            }
-            if wanted.len() == before {
-                let names = self.stages.iter().map(|stage| stage.name.as_str());
-                return Err(Error::UnknownTarget {
-                    target: target.clone(),
-                    similar: similar(name, names),
-                });
-            }
-        }
-        if targets.is_empty() {
-            wanted = (0..self.stages.len()).collect();
-        }
-        let needs = graph::needs(&self.stages);
-        let order = graph::in_order(&self.stages, &needs, &wanted)?;
-        Ok(order.into_iter().map(|index| &self.stages[index]).collect())
-    }
-}
-
-/// The name most like this one, if one is like it.
-pub fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    known
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(likeness, _)| 0.8 < *likeness)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known.to_owned())
-}
-
-struct Definitions<'a> {
-    repo: &'a Repo,
-}
-
-impl Definitions<'_> {
-    fn stages(&self, file: &Node) -> Result<Vec<Stage>> {
-        let entries = match &file.value {
-            Value::Map(entries) => entries.as_slice(),
-            Value::Null => &[],
-            _ => return Err(at(file, None, None, format!("holds {}, not a map", file.kind()))),
-        };
-        for (key, _) in entries {
-            let name = key.to_key();
-            if !TOP_KEYS.contains(&name.as_str()) {
-                return Err(Error::Definition {
-                    place: Box::new(place(key, None, Some(&name))),
-                    problem: "there is no such key".to_owned(),
-                    hint: similar(&name, TOP_KEYS.into_iter())
-                        .map(|known| format!("did you mean `{known}`?"))
-                        .or_else(|| Some(format!("known keys: {}", TOP_KEYS.join(", ")))),
-                });
-            }
-        }
-        let mut context = vars::base(self.repo.root())?;
-        if let Some(vars) = file.find("vars") {
-            self.extend(&mut context, vars, None, "")?;
-        }
+        let mut files = Vec::new();
         let mut stages = Vec::new();
-        let defined = match file.find("stages") {
-            None => &[],
-            Some(node) => match &node.value {
-                Value::Map(entries) => entries.as_slice(),
-                Value::Null => &[],
-                _ => {
-                    return Err(at(
-                        node,
-                        None,
-                        Some("stages"),
-                        format!("is {}, not a map", node.kind()),
-                    ));
-                }
-            },
-        };
-        for (name, definition) in defined {
-            self.add_stages(&name.to_key(), name, definition, &context, &mut stages)?;
+        for path in lathe_data::pipeline_files(repo)? {
+            let at = repo.root().join(&path);
+            let text = std::fs::read_to_string(&at).map_err(Error::read(&at))?;
+            let mut file = PipelineFile::parse(&path, &text, &param_files, options)?;
+            stages.append(&mut file.stages);
+            files.push(file);
         }
-        Ok(stages)
-    }
-
-    fn add_stages(
-        &self,
-        name: &str,
-        name_node: &Node,
-        definition: &Node,
-        context: &Node,
-        stages: &mut Vec<Stage>,
-    ) -> Result<()> {
-        let Some(entries) = definition.as_map() else {
-            let problem = format!("is {}, not a map", definition.kind());
-            return Err(at(name_node, Some(name), None, problem));
-        };
-        let resolve = |key: &str, node: &Node| {
-            template::resolve(node, context, false)
-                .map_err(|problem| at(node, Some(name), Some(key), problem))
-        };
-        let (members, body) = if let Some(data) = definition.find("foreach") {
-            let Some(body) = definition.find("do") else {
-                return Err(at(
-                    name_node,
-                    Some(name),
-                    Some("do"),
-                    "is missing beside `foreach`".to_owned(),
-                ));
-            };
-            if let Some((key, _)) = entries
-                .iter()
-                .find(|(key, _)| !matches!(key.as_str(), Some("foreach" | "do")))
-            {
-                let problem = "must be inside `do`".to_owned();
-                return Err(at(key, Some(name), Some(&key.to_key()), problem));
-            }
-            let members = matrix::foreach(&resolve("foreach", data)?);
-            let members = members.map_err(|problem| at(data, Some(name), Some("foreach"), problem))?;
-            (members, body.clone())
-        } else if let Some(data) = definition.find("matrix") {
-            let members = matrix::matrix(&resolve("matrix", data)?);
-            let members = members.map_err(|problem| at(data, Some(name), Some("matrix"), problem))?;
-            let rest = entries.iter().filter(|(key, _)| key.as_str() != Some("matrix"));
-            let body = Node {
-                value: Value::Map(rest.cloned().collect()),
-                span: definition.span,
-            };
-            (members, body)
-        } else {
-            stages.push(self.stage(name.to_owned(), name_node, definition, context.clone())?);
-            return Ok(());
-        };
-        for member in members {
-            let mut context = context.clone();
-            if let Value::Map(entries) = &mut context.value {
-                for (key, value) in member.locals {
-                    entries.retain(|(k, _)| *k != key);
-                    entries.push((key, value));
-                }
-            }
-            let name = format!("{name}@{}", member.key);
-            stages.push(self.stage(name, name_node, &body, context)?);
+        if files.is_empty() {
+            return Err(Error::NoPipeline {
+                root: repo.root().to_owned(),
+            });
         }
-        Ok(())
-    }
-
-    fn stage(&self, name: String, name_node: &Node, body: &Node, mut context: Node) -> Result<Stage> {
-        let Some(entries) = body.as_map() else {
-            let problem = format!("is {}, not a map", body.kind());
-            return Err(at(name_node, Some(&name), None, problem));
-        };
-        let wdir = match body.find("wdir") {
-            Some(node) => template::resolve(node, &context, false)
-                .map_err(|problem| at(node, Some(&name), Some("wdir"), problem))?,
-            None => Node::text("."),
-        };
-        if let Some(vars) = body.find("vars") {
-            let folder = crate::stage::joined("", wdir.as_str().unwrap_or_default());
-            self.extend(&mut context, vars, Some(&name), &folder)?;
-        }
-        let mut resolved = Vec::new();
-        for (key, value) in entries {
-            let key_text = key.to_key();
-            if key_text == "vars" {
-                continue;
-            }
-            let value = template::resolve(value, &context, key_text == "cmd")
-                .map_err(|problem| at(value, Some(&name), Some(&key_text), problem))?;
-            resolved.push((key.clone(), value));
-        }
-        StageParser::new(FILE, name, name_node).parse(&resolved)
-    }
-
-    fn extend(&self, context: &mut Node, vars: &Node, stage: Option<&str>, folder: &str) -> Result<()> {
-        vars::extend(context, vars, self.repo.root(), folder).map_err(|error| match error {
-            VarsError::File(error) => error,
-            VarsError::Problem(problem) => at(vars, stage, Some("vars"), problem),
+        let graph = Graph::of(&stages, files.iter().map(|file| &*file.path))?;
+        Ok(Self {
+            stages,
+            graph,
+            files,
+            param_files,
         })
     }
-}
 
-fn place(node: &Node, stage: Option<&str>, key: Option<&str>) -> Place {
-    Place {
-        file: FILE.to_owned(),
-        line: node.span.line,
-        stage: stage.map(str::to_owned),
-        key: key.map(str::to_owned),
+    /// Every stage, in the order of the files.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// The pipeline files; their stages are taken out of them, see [`Project::stages`].
+    pub fn files(&self) -> &[PipelineFile] {
+        &self.files
+    }
+
+    /// What was read of files of parameters.
+    pub(crate) fn param_files(&self) -> &Arc<ParamFiles> {
+        &self.param_files
+    }
+
+    /// The selected stages in the order to execute them.
+    pub fn select(&self, selection: &Selection) -> Result<Vec<usize>> {
+        let all = vec![true; self.stages.len()];
+        // What a frozen stage needs is not looked at on its behalf.
+        let is_frozen = |index: usize| self.stages[index].frozen;
+        let ordered = |result: std::result::Result<Vec<usize>, Vec<usize>>| {
+            result.map_err(|circle| Error::Cycle {
+                stages: circle
+                    .into_iter()
+                    .map(|index| self.stages[index].address())
+                    .collect(),
+            })
+        };
+        if selection.all {
+            return ordered(self.graph.sorted(&all, is_frozen));
+        }
+        let wanted = self.targets(selection)?;
+        if selection.single && !selection.pipeline {
+            return Ok(wanted);
+        }
+        if selection.pipeline {
+            return ordered(self.graph.sorted(&self.graph.connected(&wanted), is_frozen));
+        }
+        if selection.downstream {
+            return ordered(self.graph.sorted(&self.graph.downstream(&wanted), is_frozen));
+        }
+        ordered(self.graph.in_order(&wanted, is_frozen))
+    }
+
+    /// The stages that the targets name, without what they need.
+    pub fn targets(&self, selection: &Selection) -> Result<Vec<usize>> {
+        let mut by_file: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (index, stage) in self.stages.iter().enumerate() {
+            by_file.entry(&stage.file).or_default().push(index);
+        }
+        let own = joined(&selection.folder, PIPELINE_FILE);
+        if selection.targets.is_empty() {
+            return self.of_file(&own, &by_file);
+        }
+        let mut wanted = Vec::new();
+        for target in &selection.targets {
+            wanted.extend(self.target(target, selection, &own, &by_file)?);
+        }
+        let mut seen = std::collections::HashSet::new();
+        wanted.retain(|index| seen.insert(*index));
+        Ok(wanted)
+    }
+
+    fn of_file(&self, path: &str, by_file: &HashMap<&str, Vec<usize>>) -> Result<Vec<usize>> {
+        if !self.files.iter().any(|file| &*file.path == path) {
+            return Err(Error::NoPipelineFile {
+                path: path.to_owned(),
+                other: self.files.first().map(|file| file.path.to_string()),
+            });
+        }
+        Ok(by_file.get(path).cloned().unwrap_or_default())
+    }
+
+    fn target(
+        &self,
+        target: &str,
+        selection: &Selection,
+        own: &str,
+        by_file: &HashMap<&str, Vec<usize>>,
+    ) -> Result<Vec<usize>> {
+        if selection.recursive {
+            let folder = joined(&selection.folder, target.trim_end_matches('/'));
+            let inside = |file: &str| {
+                let at = folder_of(file);
+                folder.is_empty() || at == folder || at.starts_with(&format!("{folder}/"))
+            };
+            let found: Vec<usize> = (0..self.stages.len())
+                .filter(|index| inside(&self.stages[*index].file))
+                .collect();
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        let is_file = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
+        if is_file(target) {
+            return self.of_file(&joined(&selection.folder, target), by_file);
+        }
+        let (file, name) = match target.rsplit_once(':') {
+            Some((file, name)) if is_file(file) => (joined(&selection.folder, file), name),
+            Some(("", name)) => (own.to_owned(), name),
+            _ => (own.to_owned(), target),
+        };
+        let stages = self.of_file(&file, by_file)?;
+        let group = self
+            .files
+            .iter()
+            .any(|known| *known.path == *file && known.groups.iter().any(|group| group == name));
+        let is_wanted = |index: &usize| {
+            let stage = &self.stages[*index];
+            match (group, selection.glob) {
+                (true, _) => stage.group() == Some(name),
+                (false, true) => glob(name, &stage.name),
+                (false, false) => stage.name == name,
+            }
+        };
+        let found: Vec<usize> = stages.iter().copied().filter(is_wanted).collect();
+        if found.is_empty() && !selection.glob && !group {
+            let names = self.stages.iter().map(Stage::address).collect::<Vec<_>>();
+            return Err(Error::UnknownTarget {
+                target: target.to_owned(),
+                similar: similar(name, names.iter().map(String::as_str)),
+            });
+        }
+        Ok(found)
     }
 }
 
-fn at(node: &Node, stage: Option<&str>, key: Option<&str>, problem: String) -> Error {
-    Error::Definition {
-        place: Box::new(place(node, stage, key)),
-        problem,
-        hint: None,
+/// Shell patterns as Python's `fnmatch` has them.
+fn glob(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let name: Vec<char> = name.chars().collect();
+    // Where to go on after the last `*` if what follows does not fit.
+    let mut back: Option<(usize, usize)> = None;
+    let (mut p, mut n) = (0, 0);
+    while n < name.len() {
+        let step = match pattern.get(p) {
+            Some('*') => {
+                back = Some((p + 1, n));
+                p += 1;
+                continue;
+            }
+            Some('?') => Some(p + 1),
+            Some('[') => match class(&pattern[p..], name[n]) {
+                Some((true, length)) => Some(p + length),
+                Some((false, _)) => None,
+                None => (name[n] == '[').then_some(p + 1),
+            },
+            Some(c) => (*c == name[n]).then_some(p + 1),
+            None => None,
+        };
+        match (step, back) {
+            (Some(next), _) => {
+                p = next;
+                n += 1;
+            }
+            (None, Some((after, from))) => {
+                back = Some((after, from + 1));
+                p = after;
+                n = from + 1;
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+/// Whether `[…]` takes the character, and its length; `None` if it is not closed.
+fn class(pattern: &[char], c: char) -> Option<(bool, usize)> {
+    let negated = pattern.get(1) == Some(&'!');
+    let start = if negated { 2 } else { 1 };
+    let end = start + 1 + pattern.get(start + 1..)?.iter().position(|c| *c == ']')?;
+    let inner = &pattern[start..end];
+    let mut found = false;
+    let mut at = 0;
+    while at < inner.len() {
+        if inner.get(at + 1) == Some(&'-') && at + 2 < inner.len() {
+            found |= inner[at] <= c && c <= inner[at + 2];
+            at += 3;
+        } else {
+            found |= inner[at] == c;
+            at += 1;
+        }
+    }
+    Some((found != negated, end + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_the_shells() {
+        for (pattern, name, expected) in [
+            ("train*", "train@a", true),
+            ("*@a", "train@a", true),
+            ("t?ain", "train", true),
+            ("t?ain", "tain", false),
+            ("[a-c]x", "bx", true),
+            ("[!a-c]x", "bx", false),
+            ("a*b*c", "aXbXbc", true),
+            ("[x", "[x", true),
+            ("", "", true),
+            ("a", "ab", false),
+        ] {
+            assert_eq!(glob(pattern, name), expected, "{pattern} {name}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use lathe_types::Millis;
-use lathe_types::executions::{HashedPath, StageExecution, StageOutcome};
+use lathe_types::executions::{HashedPath, StageExecution, StageOutcome, StageUsage};
 
 use crate::lock::{LockEntry, LockedParams, LockedPath};
 use crate::snapshot::Snapshot;
@@ -23,7 +23,7 @@ pub fn entry_of(stage: &Stage, files: &Snapshot, needed: bool) -> Result<LockEnt
             }),
             None if needed => {
                 return Err(Error::MissingDep {
-                    stage: stage.name.clone(),
+                    stage: stage.address(),
                     path: dep.path.clone(),
                 });
             }
@@ -62,7 +62,7 @@ fn params_of(stage: &Stage, files: &Snapshot, needed: bool) -> Result<Vec<Locked
         let Some(values) = files.values(file) else {
             if needed {
                 return Err(Error::MissingDep {
-                    stage: stage.name.clone(),
+                    stage: stage.address(),
                     path: file.path.clone(),
                 });
             }
@@ -74,7 +74,7 @@ fn params_of(stage: &Stage, files: &Snapshot, needed: bool) -> Result<Vec<Locked
                 Some(value) => kept.push((key, value.clone())),
                 None if needed => {
                     return Err(Error::MissingParam {
-                        stage: stage.name.clone(),
+                        stage: stage.address(),
                         file: file.path.clone(),
                         key,
                     });
@@ -89,14 +89,24 @@ fn params_of(stage: &Stage, files: &Snapshot, needed: bool) -> Result<Vec<Locked
     Ok(params)
 }
 
+/// What came of a stage and what it took, for the record.
+pub struct Done {
+    /// Why it was executed or not.
+    pub reason: String,
+    /// What came of it.
+    pub outcome: StageOutcome,
+    /// When it began and ended.
+    pub span: (Millis, Millis),
+    /// What its commands used; nothing if none ran.
+    pub usage: Option<StageUsage>,
+    /// How often its commands were begun.
+    pub attempts: u32,
+    /// Where what they printed is kept.
+    pub log: Option<String>,
+}
+
 /// What is recorded of the stage with the run.
-pub fn execution_of(
-    stage: &Stage,
-    entry: &LockEntry,
-    reason: String,
-    outcome: StageOutcome,
-    (started_at, ended_at): (Millis, Millis),
-) -> StageExecution {
+pub fn execution_of(stage: &Stage, entry: &LockEntry, done: Done) -> StageExecution {
     let paths = |locked: &[LockedPath]| {
         locked
             .iter()
@@ -118,15 +128,18 @@ pub fn execution_of(
         }
     }
     StageExecution {
-        stage: stage.name.clone(),
+        stage: stage.address(),
         command: stage.command_text(),
-        reason,
-        outcome,
-        started_at,
-        ended_at,
+        reason: done.reason,
+        outcome: done.outcome,
+        started_at: done.span.0,
+        ended_at: done.span.1,
         deps: paths(&entry.deps),
         params,
         outs: paths(&entry.outs),
+        usage: done.usage,
+        attempts: done.attempts,
+        log: done.log,
     }
 }
 

@@ -1,26 +1,33 @@
 use lathe_data::Repo;
-use lathe_types::Millis;
 use lathe_types::executions::{StageExecution, StageOutcome};
 
 use crate::lock::Lock;
-use crate::record::execution_of;
-use crate::{Project, Result};
+use crate::record::{Done, execution_of};
+use crate::{Project, Result, Selection};
 
-/// What `dvc.lock` says of every stage that it has an entry of, in the order of dependencies.
+/// What the locks say of every stage that they have an entry of, in the order of dependencies.
 pub fn recorded(repo: &Repo, project: &Project) -> Result<Vec<StageExecution>> {
-    let lock = Lock::load(repo.root())?;
+    let all = Selection {
+        all: true,
+        ..Selection::default()
+    };
+    let mut locks = std::collections::HashMap::new();
     let mut stages = Vec::new();
-    for stage in project.in_order(&[])? {
-        if let Some(entry) = lock.find(&stage.name)? {
-            let reason = "recorded in dvc.lock".to_owned();
-            let never = (Millis::default(), Millis::default());
-            stages.push(execution_of(
-                stage,
-                &entry,
-                reason,
-                StageOutcome::Unchanged,
-                never,
-            ));
+    for index in project.select(&all)? {
+        let stage = &project.stages()[index];
+        if !locks.contains_key(&stage.file) {
+            locks.insert(stage.file.clone(), Lock::load(repo.root(), &stage.file)?);
+        }
+        if let Some(entry) = locks[&stage.file].find(&stage.name)? {
+            let done = Done {
+                reason: "recorded in dvc.lock".to_owned(),
+                outcome: StageOutcome::Unchanged,
+                span: Default::default(),
+                usage: None,
+                attempts: 0,
+                log: None,
+            };
+            stages.push(execution_of(stage, &entry, done));
         }
     }
     Ok(stages)

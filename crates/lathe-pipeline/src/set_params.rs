@@ -149,7 +149,7 @@ fn replaced(text: &str, node: &Node, value: &Json) -> Result<String, String> {
 }
 
 /// After the last line that belongs to the entries; blank lines and comments below them stay below.
-fn end_of_block(text: &str, entries: &[(Node, Node)]) -> usize {
+pub(crate) fn end_of_block(text: &str, entries: &[(Node, Node)]) -> usize {
     let mut end = 0;
     for (key, value) in entries {
         end = end.max(last_char(key)).max(last_char(value));
@@ -173,13 +173,13 @@ fn last_char(node: &Node) -> usize {
     }
 }
 
-fn byte_of(text: &str, chars: usize) -> usize {
+pub(crate) fn byte_of(text: &str, chars: usize) -> usize {
     text.char_indices()
         .nth(chars)
         .map_or(text.len(), |(byte, _)| byte)
 }
 
-fn line_ended(text: &str) -> String {
+pub(crate) fn line_ended(text: &str) -> String {
     let end = if text.is_empty() || text.ends_with('\n') {
         ""
     } else {

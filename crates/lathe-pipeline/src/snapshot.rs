@@ -1,51 +1,64 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use lathe_data::{Content, Repo, hash_path};
 
+use crate::Result;
 use crate::lock::LockEntry;
+use crate::param_files::ParamFiles;
 use crate::stage::{ParamFile, Stage};
 use crate::yaml::{Node, Value};
-use crate::{Result, param_files};
 
 /// What the workspace and the cache hold, as far as some stages are concerned.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     /// By path relative to the repository; `None` where nothing is.
-    pub contents: BTreeMap<String, Option<Content>>,
+    contents: HashMap<String, Option<Content>>,
     /// Files of parameters; `None` where nothing is.
-    pub params: BTreeMap<String, Option<Node>>,
-    /// Objects of locked outputs that the cache holds.
-    pub cached: BTreeSet<String>,
+    params: HashMap<String, Option<Arc<Node>>>,
+    /// Objects of outputs that the cache holds.
+    pub cached: HashSet<String>,
 }
 
 impl Snapshot {
     /// Adds what decides over the stage.
-    pub fn look_at(&mut self, repo: &Repo, stage: &Stage, locked: Option<&LockEntry>) -> Result<()> {
-        self.look_at_inputs(repo, stage)?;
+    pub fn look_at(
+        &mut self,
+        repo: &Repo,
+        params: &ParamFiles,
+        stage: &Stage,
+        locked: Option<&LockEntry>,
+    ) -> Result<()> {
+        self.look_at_inputs(repo, params, stage)?;
         self.look_at_outs(repo, stage)?;
         for out in locked.map_or(&[][..], |entry| &entry.outs) {
-            if !self.cached.contains(&out.hashed.md5) && repo.cache().holds(&out.hashed.md5)? {
-                self.cached.insert(out.hashed.md5.clone());
-            }
+            self.look_for(repo, &out.hashed.md5)?;
         }
         Ok(())
     }
 
-    /// Adds its deps and params.
-    pub fn look_at_inputs(&mut self, repo: &Repo, stage: &Stage) -> Result<()> {
+    /// Adds whether the cache holds the object.
+    pub fn look_for(&mut self, repo: &Repo, md5: &str) -> Result<()> {
+        if !self.cached.contains(md5) && repo.cache().holds(md5)? {
+            self.cached.insert(md5.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Adds the stage's deps and params.
+    pub fn look_at_inputs(&mut self, repo: &Repo, params: &ParamFiles, stage: &Stage) -> Result<()> {
         for dep in &stage.deps {
             self.hash(repo, &dep.at)?;
         }
         for file in &stage.params {
             if !self.params.contains_key(&file.at) {
-                let loaded = param_files::load(repo.root(), &file.at)?;
-                self.params.insert(file.at.clone(), loaded);
+                self.params.insert(file.at.clone(), params.load(&file.at)?);
             }
         }
         Ok(())
     }
 
-    /// Adds its outputs.
+    /// Adds the stage's outputs.
     pub fn look_at_outs(&mut self, repo: &Repo, stage: &Stage) -> Result<()> {
         for out in &stage.outs {
             self.hash(repo, &out.at)?;

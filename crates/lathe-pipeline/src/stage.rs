@@ -1,8 +1,15 @@
+use std::sync::Arc;
+
 use crate::yaml::{Node, Value};
+
+/// The name of pipeline files.
+pub const PIPELINE_FILE: &str = "dvc.yaml";
 
 /// A node of a pipeline, everything resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
+    /// The pipeline file that defines it, relative to the repository: `dvc.yaml`, `sub/dvc.yaml`.
+    pub file: Arc<str>,
     /// `train`, or `train@large` of a group.
     pub name: String,
     /// As `dvc.lock` keeps it: text or a list of texts.
@@ -19,6 +26,8 @@ pub struct Stage {
     pub frozen: bool,
     /// Always executed.
     pub always_changed: bool,
+    /// What people wrote about it.
+    pub desc: Option<String>,
 }
 
 /// An input.
@@ -54,6 +63,12 @@ pub struct Out {
     pub cache: bool,
     /// Not removed before the stage is executed.
     pub persist: bool,
+    /// The remote that it goes to, if not the default.
+    pub remote: Option<String>,
+    /// Whether it goes to remotes at all.
+    pub push: bool,
+    /// How a plot is drawn, as written; nothing for other outputs.
+    pub plot: Option<Node>,
 }
 
 /// The list that an output is in.
@@ -68,19 +83,30 @@ pub enum OutKind {
 }
 
 impl Stage {
-    /// One shell each. DVC splits text of several lines into commands, so that `cd` does not outlive its line.
+    /// How people name it from the root: `train`, `sub/dvc.yaml:train`.
+    pub fn address(&self) -> String {
+        if &*self.file == PIPELINE_FILE {
+            self.name.clone()
+        } else {
+            format!("{}:{}", self.file, self.name)
+        }
+    }
+
+    /// The group that `foreach` or `matrix` made it for.
+    pub fn group(&self) -> Option<&str> {
+        self.name.rsplit_once('@').map(|(group, _)| group)
+    }
+
+    /// One shell each. As in DVC, text of several lines is a command for each line, so that `cd` does not outlive its
+    /// line; an item of a list is one command whatever is in it.
     pub fn commands(&self) -> Vec<String> {
-        let texts: Vec<&str> = match &self.cmd.value {
-            Value::List(items) => items.iter().filter_map(Node::as_str).collect(),
-            _ => self.cmd.as_str().into_iter().collect(),
-        };
-        texts
-            .iter()
-            .flat_map(|text| text.lines())
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .map(str::to_owned)
-            .collect()
+        match &self.cmd.value {
+            Value::List(items) => items.iter().filter_map(Node::as_str).map(str::to_owned).collect(),
+            _ => lines(self.cmd.as_str().unwrap_or_default())
+                .filter(|line| !line.trim().is_empty())
+                .map(str::to_owned)
+                .collect(),
+        }
     }
 
     /// For people: the commands, one a line.
@@ -88,20 +114,39 @@ impl Stage {
         self.commands().join("\n")
     }
 
-    /// Whether its outputs are a function of what is declared, so that an execution can stand for another.
-    pub fn is_repeatable(&self) -> bool {
-        let known_outs = self
-            .outs
-            .iter()
-            .all(|out| !out.persist && (out.cache || out.kind != OutKind::Data));
+    /// Whether an earlier execution with the same inputs can stand for a new one.
+    pub fn is_restorable(&self) -> bool {
         let has_inputs = !self.deps.is_empty() || !self.params.is_empty();
+        let inside = |at: &str| !at.starts_with("..") && !at.starts_with('/');
+        let known_outs = self.outs.iter().all(|out| !out.persist && inside(&out.at));
         has_inputs && known_outs && !self.always_changed && !self.outs.is_empty()
+    }
+
+    /// Whether an execution is remembered for later: its outputs must be kept somewhere.
+    pub fn is_remembered(&self) -> bool {
+        let is_kept = |out: &Out| out.cache || out.kind != OutKind::Data;
+        self.is_restorable() && self.outs.iter().all(is_kept)
     }
 
     /// A stage that declares neither inputs nor outputs is executed every time.
     pub fn is_callback(&self) -> bool {
         self.deps.is_empty() && self.params.is_empty() && self.outs.is_empty()
     }
+}
+
+/// The lines of a text, cut where Python cuts them.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c| {
+        matches!(
+            c,
+            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        )
+    })
+}
+
+/// The folder of a path relative to the repository; empty for its root.
+pub fn folder_of(at: &str) -> &str {
+    at.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// `path` seen from `folder`, without `.` and `..` as far as possible; absolute paths stay.
@@ -120,15 +165,4 @@ pub fn joined(folder: &str, path: &str) -> String {
         }
     }
     parts.join("/")
-}
-
-/// Whether one is the other or holds it.
-pub fn overlap(a: &str, b: &str) -> bool {
-    let holds = |outer: &str, inner: &str| {
-        outer.is_empty()
-            || inner
-                .strip_prefix(outer)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    holds(a, b) || holds(b, a)
 }

@@ -1,12 +1,20 @@
-use std::path::Path;
+use std::collections::HashMap;
 
+use crate::param_files::ParamFiles;
+use crate::template::interpolates;
 use crate::yaml::{Node, Value};
-use crate::{Result, param_files};
 
-/// What templates of a pipeline see: `params.yaml` beside it, if it is there.
-pub fn base(root: &Path) -> Result<Node> {
-    let params = param_files::load(root, "params.yaml")?;
-    Ok(params.unwrap_or_else(|| Node::new(Value::Map(Vec::new()))))
+const DEFAULT: &str = "params.yaml";
+
+/// What templates of a pipeline file, or of one stage of it, see: files of parameters and `vars`, merged into one map.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The map.
+    pub values: Node,
+    /// The files in it: with the keys that were taken, or as a whole.
+    files: HashMap<String, Option<Vec<String>>>,
+    /// Set for each member of a group, so that `vars` cannot.
+    reserved: Vec<String>,
 }
 
 /// Why `vars` cannot be used: an error of its own, or a problem at this entry.
@@ -17,58 +25,112 @@ pub enum VarsError {
     Problem(String),
 }
 
-/// Adds the entries of `vars`: files, keys of files (`path:key1,key2`) and maps.
-pub fn extend(context: &mut Node, vars: &Node, root: &Path, folder: &str) -> Result<(), VarsError> {
-    let Value::List(entries) = &vars.value else {
-        return Err(VarsError::Problem(format!("is {}, not a list", vars.kind())));
-    };
-    for entry in entries {
-        match &entry.value {
-            Value::Map(_) => merge(context, entry, "")?,
-            Value::Str(text) => {
-                let (path, keys) = match text.split_once(':') {
-                    Some((path, keys)) => (path, Some(keys)),
-                    None => (text.as_str(), None),
-                };
-                let at = crate::stage::joined(folder, path);
-                // It is the base already; naming it again changes nothing.
-                if at == "params.yaml" {
-                    continue;
-                }
-                let file = param_files::load(root, &at)
-                    .map_err(VarsError::File)?
-                    .ok_or_else(|| VarsError::Problem(format!("the file `{path}` does not exist")))?;
-                match keys {
-                    None => merge(context, &file, "")?,
-                    Some(keys) => merge(context, &selected(&file, path, keys)?, "")?,
+impl Context {
+    /// Of the pipeline file in `folder`: `params.yaml` beside it, if it is there.
+    pub fn of(folder: &str, files: &ParamFiles) -> crate::Result<Self> {
+        let at = crate::stage::joined(folder, DEFAULT);
+        let mut context = Self {
+            values: Node::new(Value::Map(Vec::new())),
+            files: HashMap::new(),
+            reserved: Vec::new(),
+        };
+        if let Some(params) = files.load(&at)? {
+            if let Value::Map(entries) = &params.value {
+                let visible = entries.iter().filter(|(key, _)| key.as_str().is_some());
+                context.values = Node::new(Value::Map(visible.cloned().collect()));
+            }
+            context.files.insert(at, None);
+        }
+        Ok(context)
+    }
+
+    /// The same, where these keys cannot be set any more.
+    pub fn reserving(&self, keys: impl IntoIterator<Item = String>) -> Self {
+        let mut context = self.clone();
+        context.reserved.extend(keys);
+        context
+    }
+
+    /// Adds the entries of `vars`: files, keys of files (`path:key1,key2`) and maps.
+    pub fn extend(&mut self, vars: &Node, files: &ParamFiles, folder: &str) -> Result<(), VarsError> {
+        let problem = |text: String| Err(VarsError::Problem(text));
+        let entries = match &vars.value {
+            Value::List(entries) => entries.as_slice(),
+            Value::Null => &[],
+            _ => return problem(format!("is {}, not a list", vars.kind())),
+        };
+        if interpolates(vars) {
+            return problem("uses a template: `vars` may not".to_owned());
+        }
+        for entry in entries {
+            match &entry.value {
+                Value::Map(_) => self.merge(entry)?,
+                Value::Str(text) => self.add_file(text, files, folder)?,
+                _ => {
+                    return problem(format!(
+                        "holds {}, which is neither a file nor a map",
+                        entry.kind()
+                    ));
                 }
             }
-            _ => {
+        }
+        Ok(())
+    }
+
+    fn add_file(&mut self, text: &str, files: &ParamFiles, folder: &str) -> Result<(), VarsError> {
+        let (path, keys) = text.split_once(':').unwrap_or((text, ""));
+        let keys: Vec<String> = keys
+            .split(',')
+            .filter(|key| !key.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let at = crate::stage::joined(folder, path);
+        match self.files.get(&at) {
+            // It is there already; naming it again changes nothing.
+            Some(None) if keys.is_empty() => return Ok(()),
+            Some(None) => {
                 return Err(VarsError::Problem(format!(
-                    "holds {}, which is neither a file nor a map",
-                    entry.kind()
+                    "takes keys of `{path}`, which is loaded already as a whole"
                 )));
             }
+            Some(Some(taken)) if keys.is_empty() || keys.iter().any(|key| taken.contains(key)) => {
+                return Err(VarsError::Problem(format!(
+                    "loads `{text}`, of which a part is loaded already"
+                )));
+            }
+            _ => {}
         }
+        let file = files.load(&at).map_err(VarsError::File)?;
+        let file = file.ok_or_else(|| VarsError::Problem(format!("the file `{path}` does not exist")))?;
+        if keys.is_empty() {
+            self.merge(&file)?;
+            self.files.insert(at, None);
+            return Ok(());
+        }
+        let mut selected = Vec::new();
+        for key in &keys {
+            let value = file
+                .find(key)
+                .ok_or_else(|| VarsError::Problem(format!("`{path}` has no `{key}`")))?;
+            selected.push((Node::text(key), value.clone()));
+        }
+        self.merge(&Node::new(Value::Map(selected)))?;
+        let taken = self.files.entry(at).or_insert_with(|| Some(Vec::new()));
+        if let Some(taken) = taken {
+            taken.extend(keys);
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn selected(file: &Node, path: &str, keys: &str) -> Result<Node, VarsError> {
-    let mut entries = Vec::new();
-    for key in keys.split(',').map(str::trim) {
-        let value = file
-            .find_path(key)
-            .ok_or_else(|| VarsError::Problem(format!("`{path}` has no `{key}`")))?;
-        let mut nested = value.clone();
-        let mut parts: Vec<_> = key.split('.').collect();
-        let first = parts.remove(0);
-        for part in parts.into_iter().rev() {
-            nested = Node::new(Value::Map(vec![(Node::text(part), nested)]));
+    fn merge(&mut self, from: &Node) -> Result<(), VarsError> {
+        let sets = |key: &&String| from.find(key).is_some();
+        if let Some(key) = self.reserved.iter().find(sets) {
+            return Err(VarsError::Problem(format!(
+                "sets `{key}`, which each stage of the group has of its own"
+            )));
         }
-        entries.push((Node::text(first), nested));
+        merge(&mut self.values, from, "")
     }
-    Ok(Node::new(Value::Map(entries)))
 }
 
 fn merge(into: &mut Node, from: &Node, prefix: &str) -> Result<(), VarsError> {
@@ -76,12 +138,16 @@ fn merge(into: &mut Node, from: &Node, prefix: &str) -> Result<(), VarsError> {
         return Err(VarsError::Problem(format!("redefines `{prefix}`")));
     };
     for (key, value) in added {
-        let name = if prefix.is_empty() {
-            key.to_key()
-        } else {
-            format!("{prefix}.{}", key.to_key())
+        // Keys that are no text cannot be named in a template.
+        let Some(key_text) = key.as_str() else {
+            continue;
         };
-        match entries.iter_mut().find(|(k, _)| k == key) {
+        let name = if prefix.is_empty() {
+            key_text.to_owned()
+        } else {
+            format!("{prefix}.{key_text}")
+        };
+        match entries.iter_mut().find(|(k, _)| k.as_str() == Some(key_text)) {
             None => entries.push((key.clone(), value.clone())),
             Some((_, old)) if old.as_map().is_some() && value.as_map().is_some() => {
                 merge(old, value, &name)?;

@@ -57,6 +57,47 @@ pub struct StageExecution {
     pub params: BTreeMap<String, Value>,
     /// Outputs.
     pub outs: Vec<HashedPath>,
+    /// What its commands used; nothing if none ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<StageUsage>,
+    /// How often its commands were begun: more than once if they were retried.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: u32,
+    /// Where what they printed is kept, relative to the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What the commands of a stage used, with all that they started and waited for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageUsage {
+    /// From start to end.
+    pub wall_ms: u64,
+    /// Of all processors, in the program and in the system.
+    pub cpu_ms: u64,
+    /// The most memory that one of the processes held; 0 if it is not known.
+    pub memory_bytes_max: u64,
+    /// Read by calls to the system, from the disk or from memory.
+    pub read_bytes: u64,
+    /// Written by calls to the system.
+    pub written_bytes: u64,
+}
+
+impl StageUsage {
+    /// Of this and, after it, another.
+    pub fn then(self, other: Self) -> Self {
+        Self {
+            wall_ms: self.wall_ms + other.wall_ms,
+            cpu_ms: self.cpu_ms + other.cpu_ms,
+            memory_bytes_max: self.memory_bytes_max.max(other.memory_bytes_max),
+            read_bytes: self.read_bytes + other.read_bytes,
+            written_bytes: self.written_bytes + other.written_bytes,
+        }
+    }
 }
 
 /// The interpreter and packages that stages ran in.

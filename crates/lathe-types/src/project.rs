@@ -19,6 +19,12 @@ pub struct ProjectSpec {
     /// `[reproduce]`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reproduce: Option<ReproduceSpec>,
+    /// `[stage.NAME]`, by stage, group or address
+    #[serde(default)]
+    pub stage: BTreeMap<String, StageSpec>,
+    /// `[resources]`: how much there is of what stages ask for
+    #[serde(default)]
+    pub resources: BTreeMap<String, u32>,
     /// `[model.NAME]`
     #[serde(default)]
     pub model: BTreeMap<String, ModelSpec>,
@@ -37,6 +43,26 @@ pub struct ProjectSpec {
 }
 
 impl ProjectSpec {
+    /// A project that declares nothing but its name.
+    pub fn named(name: &str) -> Self {
+        Self {
+            project: ProjectSection {
+                name: name.to_owned(),
+                server: None,
+                jobs: None,
+            },
+            environment: None,
+            reproduce: None,
+            stage: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            model: BTreeMap::new(),
+            gate: BTreeMap::new(),
+            deployment: BTreeMap::new(),
+            monitor: BTreeMap::new(),
+            trigger: BTreeMap::new(),
+        }
+    }
+
     /// Whether stages run with what takes chance out of common libraries.
     pub fn is_deterministic(&self) -> bool {
         self.reproduce.as_ref().is_some_and(|spec| spec.deterministic)
@@ -73,6 +99,27 @@ pub struct ProjectSection {
     /// The server that keeps its records; without it the repository's own embedded store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// How many stages are executed at once; one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<usize>,
+}
+
+/// `[stage.NAME]`: what DVC's files cannot say of a stage.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageSpec {
+    /// How often its commands are begun again when they fail.
+    #[serde(default)]
+    pub retries: u32,
+    /// How long to wait before that; not at all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_wait: Option<Span>,
+    /// Its commands are ended after this long, together; never if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// What it needs of `[resources]` while it is executed.
+    #[serde(default)]
+    pub resources: BTreeMap<String, u32>,
 }
 
 /// `[environment]`

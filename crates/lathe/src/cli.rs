@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    demo, deploy, doctor, drift, gate, init, lineage, reproduce, rollback, run, serve, server, status,
+    dag, demo, deploy, doctor, drift, freeze, gate, init, lineage, metrics, params, plots, reproduce,
+    rollback, run, serve, server, stage, status,
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
@@ -40,8 +41,17 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Init(init::Args),
+    #[command(visible_alias = "repro")]
     Run(run::Args),
     Status(status::Args),
+    Dag(dag::Args),
+    Stage(stage::Args),
+    Freeze(freeze::Args),
+    /// Let frozen stages be executed again.
+    Unfreeze(freeze::Args),
+    Params(params::Args),
+    Metrics(metrics::Args),
+    Plots(plots::Args),
     Server(server::Args),
     Serve(serve::Args),
     Gate(gate::Args),

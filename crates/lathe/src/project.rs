@@ -31,6 +31,17 @@ impl ProjectFile {
         })
     }
 
+    /// What a folder is without a `lathe.toml`: a project of the folder's name.
+    pub fn without_file(root: &Path) -> Self {
+        let name = root
+            .file_name()
+            .map_or("project".into(), |name| name.to_string_lossy());
+        Self {
+            root: root.to_owned(),
+            spec: ProjectSpec::named(&name),
+        }
+    }
+
     /// The project that holds `start`, if there is one.
     pub fn find(start: &Path) -> anyhow::Result<Option<Self>> {
         let Some(root) = start.ancestors().find(|folder| folder.join(FILE_NAME).is_file()) else {

@@ -40,9 +40,23 @@ pub fn print_error(error: &anyhow::Error) {
         }
         shown = text;
     }
-    if let Some(hinted) = error.downcast_ref::<Hinted>() {
-        eprintln!("{} {}", paint("hint:", Style::Strong), hinted.hint);
+    if let Some(hint) = hint_of(error) {
+        eprintln!("{} {hint}", paint("hint:", Style::Strong));
     }
+}
+
+/// The remedy that goes with the error: its own, or that of a cause.
+fn hint_of(error: &anyhow::Error) -> Option<String> {
+    if let Some(hinted) = error.downcast_ref::<Hinted>() {
+        return Some(hinted.hint.clone());
+    }
+    error.chain().find_map(|cause| {
+        let of_pipeline = cause.downcast_ref::<lathe_pipeline::Error>();
+        let of_data = cause.downcast_ref::<lathe_data::Error>();
+        of_pipeline
+            .and_then(lathe_pipeline::Error::hint)
+            .or_else(|| of_data.and_then(lathe_data::Error::hint).map(str::to_owned))
+    })
 }
 
 /// How a piece of text is shown.

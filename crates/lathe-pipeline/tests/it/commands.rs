@@ -97,7 +97,7 @@ fn what_a_stage_leaves_in_the_background_does_not_hold_it_up_nor_outlive_it() {
 
 #[test]
 fn two_executions_at_once_are_refused() {
-    let repo = stage("sleep 1; touch done");
+    let repo = stage("sleep 2; touch done");
     std::thread::scope(|scope| {
         let first = scope.spawn(|| repo.try_execute(ExecuteOptions::default()).1);
         std::thread::sleep(Duration::from_millis(300));

@@ -8,13 +8,13 @@ fn error_of(pipeline: &str) -> String {
 
 #[test]
 fn mistakes_are_named_with_file_line_stage_and_key() {
-    assert_snapshot!(error_of("stages:\n  a: [\n"), @"`dvc.yaml` is not YAML: line 3, column 1: while parsing a node, did not find expected node content [merge conflicts and tabs are the usual causes]");
+    assert_snapshot!(error_of("stages:\n  a: [\n"), @"`dvc.yaml` is not YAML: line 3, column 1: while parsing a node, did not find expected node content [tabs and missing quotes are the usual causes]");
     assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    dpes: [y]\n"), @"`dvc.yaml` line 4, stage `a`, key `dpes`: there is no such key [did you mean `deps`?]");
     assert_snapshot!(error_of("stage:\n  a:\n    cmd: x\n"), @"`dvc.yaml` line 1, key `stage`: there is no such key [did you mean `stages`?]");
     assert_snapshot!(error_of("stages:\n  a:\n    deps: [y]\n"), @"`dvc.yaml` line 2, stage `a`, key `cmd`: is missing: a stage needs a command");
     assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    deps: y\n"), @"`dvc.yaml` line 4, stage `a`, key `deps`: is text, not a list");
     assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    outs:\n    - m: {cahce: false}\n"), @"`dvc.yaml` line 5, stage `a`, key `cahce`: there is no such key [did you mean `cache`?]");
-    assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    outs: [/etc/x]\n"), @"`dvc.yaml` line 4, stage `a`, key `outs`: `/etc/x` is outside the repository, which is not supported");
+    assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    outs: [/etc/x]\n"), @"`dvc.yaml` line 4, stage `a`, key `outs`: `/etc/x` is outside the repository; give it `cache: false`");
     assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    deps: ['s3://b/k']\n"), @"`dvc.yaml` line 4, stage `a`, key `deps`: `s3://b/k` is remote, which is not supported");
     assert_snapshot!(error_of("stages:\n  a:\n    cmd: x ${a.c}\n"), @"`dvc.yaml` line 3, stage `a`, key `cmd`: `${a.c}` is not in params.yaml or `vars`: there is no `c`");
     assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    frozen: 1\n"), @"`dvc.yaml` line 4, stage `a`, key `frozen`: is a number, neither `true` nor `false`");
@@ -38,7 +38,10 @@ fn circles_and_outputs_of_two_stages_are_refused() {
 fn a_target_that_is_no_stage_is_named_with_one_like_it() {
     let repo = TestRepo::with_pipeline();
     let options = lathe_pipeline::ExecuteOptions {
-        targets: vec!["trian".into()],
+        selection: lathe_pipeline::Selection {
+            targets: vec!["trian".into()],
+            ..Default::default()
+        },
         ..Default::default()
     };
     let error = repo.try_execute(options).1.unwrap_err();

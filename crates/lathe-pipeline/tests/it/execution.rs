@@ -113,7 +113,10 @@ fn an_execution_with_the_same_inputs_is_restored() {
     repo.write("params.yaml", "train:\n  trees: 20\n");
     let options = ExecuteOptions {
         run_cache: false,
-        targets: vec!["train".into()],
+        selection: lathe_pipeline::Selection {
+            targets: vec!["train".into()],
+            ..Default::default()
+        },
         ..ExecuteOptions::default()
     };
     assert_snapshot!(repo.execute_with(options), @"
@@ -128,7 +131,10 @@ fn force_executes_what_has_not_changed() {
     repo.execute();
     let options = ExecuteOptions {
         force: true,
-        targets: vec!["train".into()],
+        selection: lathe_pipeline::Selection {
+            targets: vec!["train".into()],
+            ..Default::default()
+        },
         ..ExecuteOptions::default()
     };
     assert_snapshot!(repo.execute_with(options), @"
@@ -221,10 +227,15 @@ stages:
         ("ancient", "kept by hand\n"),
     ]);
     assert_snapshot!(repo.execute(), @"
-    Unchanged old (frozen)
+    Unchanged old (frozen, output `ancient` is changed)
     Executed measure (never executed)
     ");
-    assert!(!repo.path(".gitignore").exists());
+    assert_eq!(repo.read("ancient"), "kept by hand\n");
+    assert_eq!(repo.read(".gitignore"), "/ancient\n");
+    assert_snapshot!(repo.execute(), @"
+    Unchanged old (frozen)
+    Unchanged measure (up to date)
+    ");
 }
 
 #[test]

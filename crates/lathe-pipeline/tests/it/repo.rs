@@ -97,7 +97,12 @@ impl TestRepo {
         let result = self
             .load()
             .and_then(|project| execute(&self.repo, &project, options, &mut |event| events.push(event)))
-            .map(|report| report.stages);
+            .and_then(|mut report| match report.failures.pop() {
+                Some((_, error)) => Err(error),
+                None => Ok(report.stages),
+            });
+        // What is told now and then depends on the clock.
+        events.retain(|event| !matches!(event, StageEvent::Progress { .. }));
         (events, result)
     }
 

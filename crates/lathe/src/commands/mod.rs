@@ -10,19 +10,27 @@ use crate::exit::{Outcome, hinted};
 use crate::project::ProjectFile;
 use crate::settings::Place;
 
+pub mod dag;
 pub mod demo;
 pub mod deploy;
 pub mod doctor;
 pub mod drift;
+pub mod freeze;
 pub mod gate;
 pub mod init;
 pub mod lineage;
+pub mod metrics;
+pub mod params;
+pub mod plots;
 pub mod reproduce;
 pub mod rollback;
 pub mod run;
+pub mod selection;
 pub mod serve;
 pub mod server;
+pub mod stage;
 pub mod status;
+pub mod values;
 
 /// What every command knows of its call.
 pub struct Call {
@@ -39,9 +47,23 @@ impl Call {
         ProjectFile::discover(&self.folder)
     }
 
+    /// The project around the folder, or the DVC repository around it, which needs no `lathe.toml`.
+    pub fn project_or_repository(&self) -> anyhow::Result<ProjectFile> {
+        if let Some(project) = ProjectFile::find(&self.folder)? {
+            return Ok(project);
+        }
+        match lathe_data::Repo::discover(&self.folder) {
+            Ok(repo) => Ok(ProjectFile::without_file(repo.root())),
+            Err(_) => self.project(),
+        }
+    }
+
     /// Where the records are.
     pub fn place(&self) -> anyhow::Result<Place> {
-        let project = ProjectFile::find(&self.folder)?;
+        let project = match ProjectFile::find(&self.folder)? {
+            Some(project) => Some(project),
+            None => self.project_or_repository().ok(),
+        };
         let root = project
             .as_ref()
             .map_or(self.folder.as_path(), |project| &project.root);
@@ -81,6 +103,13 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Init(args) => init::execute(args, &call),
         Command::Run(args) => run::execute(args, &call),
+        Command::Dag(args) => dag::execute(args, &call),
+        Command::Stage(args) => stage::execute(args, &call),
+        Command::Freeze(args) => freeze::execute(args, &call, true),
+        Command::Unfreeze(args) => freeze::execute(args, &call, false),
+        Command::Params(args) => params::execute(args, &call),
+        Command::Metrics(args) => metrics::execute(args, &call),
+        Command::Plots(args) => plots::execute(args, &call),
         Command::Status(args) => status::execute(args, &call),
         Command::Server(args) => server::execute(args, &call),
         Command::Serve(args) => serve::execute(args, &call),

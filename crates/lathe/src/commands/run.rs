@@ -1,17 +1,19 @@
-use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context;
-use lathe_pipeline::{ExecuteOptions, StageEvent};
+use lathe_pipeline::{ExecuteOptions, OnFailure, Report, Shell};
 use lathe_types::executions::{Execution, PATCH_ARTIFACT, StageExecution, StageOutcome};
 use serde_json::json;
 
 use super::Call;
+use super::selection::StageSelection;
 use crate::client::Client;
 use crate::exit::{Outcome, hinted};
 use crate::project::ProjectFile;
 use crate::python::{self, Python};
 use crate::registration::{self, Registered};
+use crate::settings::STATE_FOLDER;
+use crate::stage_view::{StageView, print_plan};
 use crate::terminal::{self, Style, number, paint};
 use crate::tracking::{self, TrackedRun};
 use crate::{background, clock, determinism, git};
@@ -27,21 +29,42 @@ const PATCH_BYTES_MAX: usize = 64 << 20;
 /// Examples:
 ///   lathe run                         what changed, in the order of dependencies
 ///   lathe run train                   one stage and what it needs
+///   lathe run sub/dvc.yaml:train      a stage of another pipeline file
+///   lathe run -j 4                    up to four stages beside one another
 ///   lathe run --force                 everything
 ///   lathe run -S train.trees=200      with a parameter of params.yaml set first
 ///   lathe run --dry                   only say what would run
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Stages to bring up to date, with what they need; all if absent.
-    targets: Vec<String>,
+    #[command(flatten)]
+    selection: StageSelection,
     /// Execute even what has not changed.
     #[arg(short, long)]
     force: bool,
+    /// Execute what follows an executed stage even if its inputs turn out the same.
+    #[arg(long)]
+    force_downstream: bool,
     /// Only say what would run.
     #[arg(long)]
     dry: bool,
-    /// Set a parameter in params.yaml first: `key=value`, the key dotted, the value as YAML.
+    /// Up to so many stages at once, those that do not need one another; lathe.toml's `[project] jobs` if absent,
+    /// else one.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Go on with what does not need a stage that failed.
+    #[arg(short, long, conflicts_with = "ignore_errors")]
+    keep_going: bool,
+    /// Go on whatever fails, and end well.
+    #[arg(long)]
+    ignore_errors: bool,
+    /// Data that is not here counts as unchanged if nothing else changed.
+    #[arg(long)]
+    allow_missing: bool,
+    /// Do not put outputs into the cache.
+    #[arg(long)]
+    no_commit: bool,
+    /// Set a parameter first: `key=value` in params.yaml or `FILE:key=value`, the key dotted, the value as YAML.
     #[arg(short = 'S', long = "set-param", value_name = "KEY=VALUE")]
     set_params: Vec<String>,
     /// Execute although an earlier execution with the same inputs could be restored.
@@ -55,10 +78,13 @@ pub struct Args {
     variables: Vec<String>,
 }
 
+/// How many runs keep their logs.
+const LOGS_KEPT: usize = 50;
+
 /// Runs the pipeline.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let started = Instant::now();
-    let project = call.project()?;
+    let project = call.project_or_repository()?;
     let repo = lathe_data::Repo::discover(&project.root)?;
     let quiet = call.json;
     let say = |line: &str| {
@@ -68,7 +94,8 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     };
     set_params(&args, &project)?;
     let pipelines = lathe_pipeline::Project::load(&repo)?;
-    let plan = lathe_pipeline::plan_project(&repo, &pipelines, &options(&args))?;
+    let mut options = options(&args, call, &project, repo.root());
+    let plan = lathe_pipeline::plan_project(&repo, &pipelines, &options)?;
     if args.dry || !plan.executes_anything() {
         if quiet {
             terminal::print_json(&json!({ "executed": 0, "stages": plan.lines() }))?;
@@ -89,6 +116,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let python = python::prepare(project.spec.environment.as_ref(), &project.root, &mut |line| {
         say(line)
     })?;
+    keep_state_out_of_git(&project.root)?;
     let client = call.client_to_write()?;
     background::declare(&client, &project)?;
     let tracking_url = client.tracking_url()?;
@@ -104,7 +132,6 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         run.run_id, project.spec.project.name
     ));
 
-    let mut options = options(&args);
     options.env = stage_environment(&project, &run, &tracking_url);
     options
         .env
@@ -123,48 +150,47 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         _ => false,
     };
     options.now = clock::now;
-    let mut stages: Vec<StageExecution> = Vec::new();
-    let result = lathe_pipeline::execute(&repo, &pipelines, options, &mut |event| show(event, quiet));
-    let failure = match result {
-        Ok(report) => {
-            stages = report.stages;
-            None
+    options.logs = Some(logs_folder(&project.root, repo.root(), &run.run_id));
+    let mut view = StageView::new(quiet, options.jobs);
+    let result = lathe_pipeline::execute(&repo, &pipelines, options, &mut |event| view.show(event));
+    view.end();
+    let report = match result {
+        Ok(report) => report,
+        Err(error) => {
+            tracking::end_run(&client, &run, "FAILED", clock::now().0)?;
+            return Err(error.into());
         }
-        Err(error) => Some(error),
     };
+    let pipeline_files: Vec<String> = pipelines
+        .files()
+        .iter()
+        .map(|file| file.path.to_string())
+        .collect();
     let execution = Execution {
         run_id: lathe_types::RunId::parse(&run.run_id)?,
         project: project.spec.project.name.clone(),
-        pipeline: "dvc.yaml".into(),
+        pipeline: pipeline_files.join(", "),
         commit: checkout.as_ref().and_then(|checkout| checkout.commit.clone()),
         dirty: checkout.is_some_and(|checkout| checkout.dirty),
         patched,
         deterministic,
         environment: python.record.clone(),
-        stages,
+        stages: report.stages.clone(),
         at: clock::now(),
     };
     client.post::<serde_json::Value>("/api/v1/executions", &execution)?;
-    if let Some(error) = failure {
-        if let lathe_pipeline::Error::Interrupted { stage } = &error {
-            tracking::end_run(&client, &run, "KILLED", clock::now().0)?;
-            eprintln!("interrupted in stage `{stage}`; stages finished before it are kept");
-            return Ok(Outcome::Interrupted);
-        }
-        tracking::end_run(&client, &run, "FAILED", clock::now().0)?;
-        return Err(error).with_context(|| format!("run {} failed", run.run_id));
+    let failed = !report.failures.is_empty();
+    if failed && !args.ignore_errors || report.was_interrupted() {
+        return fail(&client, &run, report, quiet);
     }
     let mut registered = Vec::new();
-    if !args.no_register {
+    if !args.no_register && !failed {
         registered = register_models(&client, &project, &run, &python, &execution.stages, &say)?;
     }
-    tracking::end_run(&client, &run, "FINISHED", clock::now().0)?;
+    let status = if failed { "FAILED" } else { "FINISHED" };
+    tracking::end_run(&client, &run, status, clock::now().0)?;
 
-    let executed = execution
-        .stages
-        .iter()
-        .filter(|stage| stage.outcome == StageOutcome::Executed)
-        .count();
+    let executed = executed(&execution.stages);
     if quiet {
         let models: Vec<_> = registered
             .iter()
@@ -172,6 +198,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             .collect();
         terminal::print_json(&json!({
             "run_id": run.run_id, "executed": executed, "stages": execution.stages, "registered": models,
+            "failed": failures(&report),
         }))?;
     } else {
         println!(
@@ -182,25 +209,99 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn options(args: &Args) -> ExecuteOptions {
+fn executed(stages: &[StageExecution]) -> usize {
+    let executed = stages
+        .iter()
+        .filter(|stage| stage.outcome == StageOutcome::Executed);
+    executed.count()
+}
+
+fn failures(report: &Report) -> Vec<serde_json::Value> {
+    let failures = report.failures.iter();
+    failures
+        .map(|(stage, error)| json!({ "stage": stage, "problem": error.to_string() }))
+        .collect()
+}
+
+/// Ends a run whose stages did not all succeed. The first failure becomes the command's.
+fn fail(client: &Client, run: &TrackedRun, mut report: Report, quiet: bool) -> anyhow::Result<Outcome> {
+    let interrupted = report.was_interrupted();
+    let status = if interrupted { "KILLED" } else { "FAILED" };
+    tracking::end_run(client, run, status, clock::now().0)?;
+    if quiet {
+        terminal::print_json(&json!({
+            "run_id": run.run_id, "executed": executed(&report.stages), "stages": report.stages, "registered": [],
+            "failed": failures(&report), "skipped": report.skipped,
+        }))?;
+    } else if !report.skipped.is_empty() {
+        println!("not executed: {}", report.skipped.join(", "));
+    }
+    if interrupted {
+        let stages: Vec<String> = report
+            .failures
+            .iter()
+            .map(|(stage, _)| format!("`{stage}`"))
+            .collect();
+        eprintln!(
+            "interrupted in {}; stages finished before it are kept",
+            stages.join(", ")
+        );
+        return Ok(Outcome::Interrupted);
+    }
+    let first = report.failures.remove(0).1;
+    for (_, error) in &report.failures {
+        eprintln!("{} {error}", paint("error:", Style::Bad));
+    }
+    Err(anyhow::Error::new(first).context(format!("run {} failed", run.run_id)))
+}
+
+fn options(args: &Args, call: &Call, project: &ProjectFile, root: &Path) -> ExecuteOptions {
+    let shell = std::env::var("SHELL").unwrap_or_default();
+    let on_failure = match (args.keep_going, args.ignore_errors) {
+        (_, true) => OnFailure::Ignore,
+        (true, false) => OnFailure::KeepGoing,
+        (false, false) => OnFailure::Stop,
+    };
     ExecuteOptions {
-        targets: args.targets.clone(),
+        selection: args.selection.select(call, root),
         force: args.force,
+        force_downstream: args.force_downstream,
         run_cache: !args.no_run_cache,
+        commit: !args.no_commit,
+        allow_missing: args.allow_missing,
+        on_failure,
+        jobs: args
+            .jobs
+            .map(usize::from)
+            .or(project.spec.project.jobs)
+            .unwrap_or(1),
+        shell: if shell.is_empty() {
+            Shell::default()
+        } else {
+            Shell::of(&shell)
+        },
+        limits: project.spec.stage.clone(),
+        resources: project.spec.resources.clone(),
         ..ExecuteOptions::default()
     }
 }
 
 fn set_params(args: &Args, project: &ProjectFile) -> anyhow::Result<()> {
-    let mut changes = Vec::new();
+    let mut changes: Vec<(PathBuf, Vec<(String, serde_json::Value)>)> = Vec::new();
     for text in &args.set_params {
         let (key, value) = text
             .split_once('=')
             .ok_or_else(|| hinted(format!("`-S {text}` sets nothing"), "write `-S key=value`"))?;
-        changes.push((key.to_owned(), lathe_pipeline::parse_param(value)?));
+        let (file, key) = key.split_once(':').unwrap_or(("params.yaml", key));
+        let path = project.root.join(file);
+        let change = (key.to_owned(), lathe_pipeline::parse_param(value)?);
+        match changes.iter_mut().find(|(known, _)| *known == path) {
+            Some((_, of_file)) => of_file.push(change),
+            None => changes.push((path, vec![change])),
+        }
     }
-    if !changes.is_empty() {
-        lathe_pipeline::set_params(&project.root.join("params.yaml"), &changes)?;
+    for (path, of_file) in changes {
+        lathe_pipeline::set_params(&path, &of_file)?;
     }
     Ok(())
 }
@@ -238,6 +339,38 @@ fn variables(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
             )),
         })
         .collect()
+}
+
+/// `.lathe/` ignores itself, so that a repository that nobody made a project stays clean.
+fn keep_state_out_of_git(root: &Path) -> anyhow::Result<()> {
+    let folder = root.join(STATE_FOLDER);
+    let file = folder.join(".gitignore");
+    if !file.exists() {
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(&file, "*\n")?;
+    }
+    Ok(())
+}
+
+/// The folder for what this run's stages print, relative to the repository; those of old runs go.
+fn logs_folder(project: &Path, repository: &Path, run_id: &str) -> PathBuf {
+    let folder = project.join(STATE_FOLDER).join("logs");
+    let mut kept: Vec<(std::time::SystemTime, PathBuf)> = std::fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    kept.sort();
+    let surplus = (kept.len() + 1).saturating_sub(LOGS_KEPT);
+    for (_, old) in kept.into_iter().take(surplus) {
+        // What cannot be removed today is removed with the next run.
+        let _ = std::fs::remove_dir_all(old);
+    }
+    let folder = folder.join(run_id);
+    folder
+        .strip_prefix(repository)
+        .map_or(folder.clone(), Path::to_owned)
 }
 
 fn run_tags(
@@ -303,50 +436,4 @@ fn register_models(
         registered.push(model);
     }
     Ok(registered)
-}
-
-/// A stage with its reason, one a line.
-pub fn print_plan(lines: &[lathe_pipeline::PlanLine]) {
-    for line in lines {
-        let mark = if line.executes {
-            paint("run ", Style::Warn)
-        } else {
-            paint("keep", Style::Good)
-        };
-        println!("{mark} {:<12} {}", line.stage, line.reason);
-    }
-}
-
-fn show(event: StageEvent, quiet: bool) {
-    match event {
-        _ if quiet => {}
-        StageEvent::Started { stage, reason } => {
-            println!(
-                "{} {} ({reason})",
-                paint("run ", Style::Warn),
-                paint(&stage, Style::Strong)
-            );
-        }
-        StageEvent::Output { stage, line } => {
-            let indent = if std::io::stdout().is_terminal() {
-                "     │ ".to_owned()
-            } else {
-                format!("  {stage} | ")
-            };
-            println!("{}{line}", paint(&indent, Style::Faint));
-        }
-        StageEvent::Finished { stage, outcome, took } => {
-            let (mark, word) = match outcome {
-                StageOutcome::Executed => (paint("done", Style::Good), "executed"),
-                StageOutcome::Unchanged => (paint("keep", Style::Good), "unchanged"),
-                StageOutcome::Restored => (paint("keep", Style::Good), "restored from the run cache"),
-                StageOutcome::Failed => (paint("FAIL", Style::Bad), "failed"),
-            };
-            println!(
-                "{mark} {} {word} in {:.1} s",
-                paint(&stage, Style::Strong),
-                took.as_secs_f64()
-            );
-        }
-    }
 }

@@ -1,7 +1,9 @@
 use serde_json::json;
 
-use super::{Call, run};
+use super::Call;
+use super::selection::StageSelection;
 use crate::exit::Outcome;
+use crate::stage_view::print_plan;
 use crate::terminal;
 
 /// Say what `run` would execute, and why.
@@ -12,17 +14,17 @@ use crate::terminal;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Stages to look at, with what they need; all if absent.
-    targets: Vec<String>,
+    #[command(flatten)]
+    selection: StageSelection,
 }
 
 /// Prints every stage with its reason.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let project = call.project()?;
+    let project = call.project_or_repository()?;
     let repo = lathe_data::Repo::discover(&project.root)?;
     let pipelines = lathe_pipeline::Project::load(&repo)?;
     let options = lathe_pipeline::ExecuteOptions {
-        targets: args.targets,
+        selection: args.selection.select(call, repo.root()),
         ..Default::default()
     };
     let plan = lathe_pipeline::plan_project(&repo, &pipelines, &options)?;
@@ -30,7 +32,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if call.json {
         terminal::print_json(&json!({ "up_to_date": !plan.executes_anything(), "stages": lines }))?;
     } else {
-        run::print_plan(&lines);
+        print_plan(&lines);
         if !plan.executes_anything() {
             println!("everything is up to date");
         }

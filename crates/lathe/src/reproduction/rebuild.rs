@@ -141,7 +141,14 @@ impl Rebuilding<'_> {
             variables.push(((*name).to_owned(), (*value).to_owned()));
         }
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["run", "--force", "--no-run-cache", "--no-register", "--server"])
+            .args([
+                "run",
+                "--all-pipelines",
+                "--force",
+                "--no-run-cache",
+                "--no-register",
+                "--server",
+            ])
             .arg(client.tracking_url()?)
             .args(
                 variables

@@ -1,21 +1,7 @@
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-
-use lathe_data::{Hashed, write_atomically};
+use lathe_data::Hashed;
 
 use crate::stage::Stage;
 use crate::yaml::{Node, Value, emit, read};
-use crate::{Error, Result};
-
-const FILE: &str = "dvc.lock";
-
-/// `dvc.lock`: what every stage was executed with, last.
-#[derive(Debug, Clone)]
-pub struct Lock {
-    path: PathBuf,
-    text: String,
-    document: Node,
-}
 
 /// What one stage was executed with, and what came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,86 +26,6 @@ pub struct LockedPath {
     pub path: String,
     /// Its content.
     pub hashed: Hashed,
-}
-
-impl Lock {
-    /// Reads `dvc.lock` in the root; one that is not there holds nothing.
-    pub fn load(root: &Path) -> Result<Self> {
-        let path = root.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(Error::read(&path)(error)),
-        };
-        let format = |problem: &str| Error::Format {
-            file: FILE.to_owned(),
-            problem: problem.to_owned(),
-        };
-        let mut document = read(&text).map_err(|source| Error::Syntax {
-            file: FILE.to_owned(),
-            source,
-        })?;
-        if matches!(document.value, Value::Null) {
-            document = map([("schema", Node::text("2.0"))]);
-        }
-        if document.find("schema").and_then(Node::as_str) != Some("2.0") {
-            return Err(format("its schema is not '2.0'"));
-        }
-        let Value::Map(entries) = &mut document.value else {
-            return Err(format("it holds no map"));
-        };
-        match entries.iter_mut().find(|(key, _)| key.as_str() == Some("stages")) {
-            None => entries.push((Node::text("stages"), map([]))),
-            Some((_, stages)) => match stages.value {
-                Value::Map(_) => {}
-                Value::Null => *stages = map([]),
-                _ => return Err(format("its `stages` are no map")),
-            },
-        }
-        Ok(Self { path, text, document })
-    }
-
-    /// What the stage was executed with last.
-    pub fn find(&self, stage: &str) -> Result<Option<LockEntry>> {
-        let Some(node) = self.document.find("stages").and_then(|stages| stages.find(stage)) else {
-            return Ok(None);
-        };
-        let entry = LockEntry::parse(node).ok_or_else(|| Error::Format {
-            file: FILE.to_owned(),
-            problem: format!(
-                "the entry of stage `{stage}` (line {}) is malformed",
-                node.span.line
-            ),
-        })?;
-        Ok(Some(entry))
-    }
-
-    /// Replaces the entry of the stage where it is, or adds it at the end, and writes the file.
-    pub fn set(&mut self, stage: &str, entry: &LockEntry) -> Result<()> {
-        let node = entry.to_node();
-        let Value::Map(top) = &mut self.document.value else {
-            return Ok(());
-        };
-        for (key, value) in top {
-            let Value::Map(stages) = &mut value.value else {
-                continue;
-            };
-            if key.as_str() != Some("stages") {
-                continue;
-            }
-            match stages.iter_mut().find(|(key, _)| key.as_str() == Some(stage)) {
-                Some((_, old)) => *old = node,
-                None => stages.push((Node::text(stage), node)),
-            }
-            break;
-        }
-        let text = emit(&self.document);
-        if text != self.text {
-            write_atomically(&self.path, text.as_bytes())?;
-            self.text = text;
-        }
-        Ok(())
-    }
 }
 
 impl LockEntry {
@@ -235,7 +141,7 @@ fn path_list(paths: &[LockedPath]) -> Node {
     Node::new(Value::List(items.collect()))
 }
 
-fn map<'a>(entries: impl IntoIterator<Item = (&'a str, Node)>) -> Node {
+pub(super) fn map<'a>(entries: impl IntoIterator<Item = (&'a str, Node)>) -> Node {
     let entries = entries.into_iter().map(|(key, value)| (Node::text(key), value));
     Node::new(Value::Map(entries.collect()))
 }

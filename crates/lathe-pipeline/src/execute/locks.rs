@@ -1,0 +1,83 @@
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lathe_data::Repo;
+
+use crate::Result;
+use crate::lock::Lock;
+use crate::stage::Stage;
+
+/// Writing the locks may take this part of the time that stages take, so that the cost of many short stages does not
+/// grow with the square of their number.
+const SHARE: u32 = 10;
+/// How often the disk is waited for.
+const DURABLE_EVERY: Duration = Duration::from_secs(1);
+
+/// The locks of the pipeline files, loaded when they are first asked for, and paths to keep out of git.
+pub struct Locks<'a> {
+    root: &'a Path,
+    by_file: HashMap<Arc<str>, Lock>,
+    keep_out: Vec<(usize, PathBuf)>,
+    begun: Instant,
+    spent: Duration,
+    durable_at: Instant,
+}
+
+impl<'a> Locks<'a> {
+    /// Of a repository.
+    pub fn new(root: &'a Path) -> Self {
+        let now = Instant::now();
+        Self {
+            root,
+            by_file: HashMap::new(),
+            keep_out: Vec::new(),
+            begun: now,
+            spent: Duration::ZERO,
+            durable_at: now,
+        }
+    }
+
+    /// The lock that holds the stage.
+    pub fn of(&mut self, stage: &Stage) -> Result<&mut Lock> {
+        if !self.by_file.contains_key(&stage.file) {
+            let lock = Lock::load(self.root, &stage.file)?;
+            self.by_file.insert(stage.file.clone(), lock);
+        }
+        Ok(self.by_file.get_mut(&stage.file).expect("it was just put there"))
+    }
+
+    /// Remembers paths to keep out of git, with the position of their stage.
+    pub fn keep_out_of_git(&mut self, order: usize, paths: impl IntoIterator<Item = PathBuf>) {
+        self.keep_out.extend(paths.into_iter().map(|path| (order, path)));
+    }
+
+    /// Writes what is new unless too much time went into that already.
+    pub fn write_now_and_then(&mut self, repo: &Repo) -> Result<()> {
+        if self.spent * SHARE < self.begun.elapsed() {
+            let durable = DURABLE_EVERY < self.durable_at.elapsed();
+            self.write(repo, durable)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is new. A `durable` lock outlives the machine.
+    pub fn write(&mut self, repo: &Repo, durable: bool) -> Result<()> {
+        let started = Instant::now();
+        // The lines are in the order of the stages, however these happened to finish.
+        self.keep_out.sort_by_key(|(order, _)| *order);
+        let paths: Vec<PathBuf> = self.keep_out.drain(..).map(|(_, path)| path).collect();
+        if !paths.is_empty() {
+            repo.keep_out_of_git(&paths)?;
+        }
+        for lock in self.by_file.values_mut().filter(|lock| !lock.is_written()) {
+            lock.write(durable)?;
+        }
+        if durable {
+            self.durable_at = Instant::now();
+        }
+        self.spent += started.elapsed();
+        Ok(())
+    }
+}
