@@ -106,7 +106,7 @@ def test_badly_typed_values_are_named_and_nothing_is_stored(client, server, expe
     assert client.search_registered_models() == [] and client.search_logged_models([experiment]) == []
 
 
-def test_broken_bodies_are_refused_and_a_text_in_json_is_read(client, server, run):
+def test_broken_bodies_are_refused_and_numbers_may_be_texts(client, server, run):
     url = f"{server.url}/api/2.0/mlflow/experiments/create"
     head = {"Content-Type": "application/json"}
     for body in (
@@ -117,8 +117,7 @@ def test_broken_bodies_are_refused_and_a_text_in_json_is_read(client, server, ru
         refused(requests.post(url, data=body, headers=head, timeout=20))
     for headers in ({}, {"Content-Type": "text/plain"}, {"Content-Type": "multipart/form-data"}):
         assert "Content-Type" in refused(requests.post(url, data=b'{"name":"x"}', headers=headers, timeout=20))
-    twice = json.dumps(json.dumps({"name": "from an older client"}))
-    assert requests.post(url, data=twice, headers=head, timeout=20).status_code == 200
+    refused(requests.post(url, data=json.dumps(json.dumps({"name": "x"})), headers=head, timeout=20))
     more = {"name": "more", "unknown": {"a": [1]}, "tags": None}
     assert requests.post(url, json=more, timeout=20).status_code == 200
     log = f"{server.url}/api/2.0/mlflow/runs/log-metric"
