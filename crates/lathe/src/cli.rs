@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    dag, demo, deploy, doctor, drift, freeze, gate, init, lineage, metrics, params, plots, reproduce,
-    rollback, run, serve, server, stage, status,
+    dag, demo, deploy, doctor, drift, freeze, gate, init, lineage, metrics, params, plots, predict,
+    reproduce, rollback, run, serve, server, stage, status,
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
@@ -54,6 +54,7 @@ pub enum Command {
     Plots(plots::Args),
     Server(server::Args),
     Serve(serve::Args),
+    Predict(predict::Args),
     Gate(gate::Args),
     Deploy(deploy::Args),
     Rollback(rollback::Args),

@@ -22,6 +22,7 @@ pub mod lineage;
 pub mod metrics;
 pub mod params;
 pub mod plots;
+pub mod predict;
 pub mod reproduce;
 pub mod rollback;
 pub mod run;
@@ -113,6 +114,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Status(args) => status::execute(args, &call),
         Command::Server(args) => server::execute(args, &call),
         Command::Serve(args) => serve::execute(args, &call),
+        Command::Predict(args) => predict::execute(args, &call),
         Command::Gate(args) => gate::execute(args, &call),
         Command::Deploy(args) => deploy::execute(args, &call),
         Command::Rollback(args) => rollback::execute(args, &call),
