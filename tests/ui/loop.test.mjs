@@ -117,6 +117,42 @@ test('the loop shows who answers, the windows with their charts, and the feed', 
   }
 })
 
+test('a trace is found by a filter, and shows its spans along time with what each was asked', async () => {
+  const hex = (digits) => Array.from({ length: digits }, () => Math.floor(Math.random() * 16).toString(16)).join('')
+  const [traceId, root, step] = [hex(32), hex(16), hex(16)]
+  const attribute = (key, stringValue) => ({ key, value: { stringValue } })
+  const at = BigInt(Date.now()) * 1_000_000n
+  const times = (from, to) => ({ startTimeUnixNano: String(at + from), endTimeUnixNano: String(at + to) })
+  const spans = [
+    { traceId, spanId: root, name: 'browser agent', ...times(0n, 400_000_000n), attributes: [attribute('mlflow.spanInputs', 'what is a lathe?')] },
+    { traceId, spanId: step, parentSpanId: root, name: 'look it up', ...times(100_000_000n, 300_000_000n), status: { code: 2, message: 'no network' }, attributes: [attribute('mlflow.spanType', 'TOOL')] },
+  ]
+  const reply = await fetch(`${base}/v1/traces`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'x-mlflow-experiment-id': '0' },
+    body: JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans }] }] }),
+  })
+  assert.ok(reply.ok, await reply.text())
+  await ask(`/api/3.0/mlflow/traces/tr-${traceId}/assessments`, {
+    assessment: { assessment_name: 'useful', feedback: { value: true }, source: { source_type: 'HUMAN', source_id: 'me' } },
+  })
+  await open('/traces')
+  await page.getByRole('search').getByRole('textbox').fill(`span.status = 'ERROR' AND request_id = 'tr-${traceId}'`)
+  await page.getByRole('button', { name: 'Filter' }).click()
+  const row = page.locator(`tr[data-trace="tr-${traceId}"]`)
+  await row.waitFor()
+  assert.equal(await page.locator('tr[data-trace]').count(), 1)
+  assert.match(await row.innerText(), /browser agent.*ok.*what is a lathe\?.*400 ms/s)
+  await row.getByRole('link', { name: 'browser agent' }).click()
+  await page.locator(`[data-span="${step}"]`).waitFor()
+  const [whole, part] = await Promise.all([root, step].map((id) => page.locator(`[data-span="${id}"] .span-track i`).boundingBox()))
+  assert.ok(Math.abs(part.width / whole.width - 0.5) < 0.05 && part.x > whole.x, `${part.width} of ${whole.width}`)
+  await page.getByText('what is a lathe?').waitFor()
+  await page.locator(`[data-span="${step}"] a`).click()
+  await page.getByText('no network').waitFor()
+  assert.match(await page.locator('section', { hasText: 'Assessments' }).last().innerText(), /useful human\s+true/)
+})
+
 test('an empty loop says what to type', async (t) => {
   if ((await deployments()).length > 0) return t.skip('the server has a deployment')
   await open('/')
@@ -240,7 +276,7 @@ test('what happens appears by itself, in the feed and in the table of runs', asy
 
 test('every page fits a phone, in light and in dark, and has no fault that axe knows', async () => {
   const { info } = await runWithMetrics()
-  const paths = ['/', '/runs', `/runs/${info.run_id}`, '/models', '/jobs', '/lineage', `/lineage?of=run/${info.run_id}`]
+  const paths = ['/', '/traces', '/runs', `/runs/${info.run_id}`, '/models', '/jobs', '/lineage', `/lineage?of=run/${info.run_id}`]
   for (const { name } of (await models()).slice(0, 1)) paths.push(`/models/${encodeURIComponent(name)}`)
   for (const { name } of (await deployments()).slice(0, 1)) paths.push(`/deployments/${encodeURIComponent(name)}`)
   const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')

@@ -10,6 +10,8 @@ import { ModelPage } from './pages/model'
 import { ModelsPage } from './pages/models'
 import { RunPage } from './pages/run'
 import { RunsPage } from './pages/runs'
+import { TracePage } from './pages/trace'
+import { TracesPage } from './pages/traces'
 
 type Raw = Record<string, unknown>
 
@@ -107,6 +109,23 @@ const deployment = createRoute({
   component: DeploymentPage,
 })
 
+const traces = createRoute({
+  getParentRoute: () => root,
+  path: '/traces',
+  validateSearch: (raw: Raw): State<{ experiment: string; filter: string }> => ({
+    experiment: text(raw, 'experiment'),
+    filter: text(raw, 'filter'),
+  }),
+  component: TracesPage,
+})
+
+const trace = createRoute({
+  getParentRoute: () => root,
+  path: '/traces/$traceId',
+  validateSearch: (raw: Raw): State<{ span: string }> => ({ span: text(raw, 'span') }),
+  component: TracePage,
+})
+
 const lineage = createRoute({
   getParentRoute: () => root,
   path: '/lineage',
@@ -130,7 +149,7 @@ function searchText(search: Raw): string {
 }
 
 export const router = createRouter({
-  routeTree: root.addChildren([loop, runs, run, models, model, deployment, lineage, jobs]),
+  routeTree: root.addChildren([loop, runs, run, traces, trace, models, model, deployment, lineage, jobs]),
   parseSearch: (query) => Object.fromEntries(new URLSearchParams(query)),
   stringifySearch: searchText,
   scrollRestoration: true,

@@ -47,6 +47,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("ignore", &["lathe-data"]),
     ("md-5", &["lathe-data"]),
     ("postgres", &["lathe-store"]),
+    ("prost", &["lathe-api"]),
     ("rusqlite", &["lathe-store"]),
     ("saphyr-parser", &["lathe-yaml"]),
     ("serde-saphyr", &["lathe-serving"]),

@@ -3,3 +3,4 @@
 //! `lathe-server`.
 
 pub mod mlflow;
+pub mod otlp;

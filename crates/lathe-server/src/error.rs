@@ -52,6 +52,22 @@ impl ApiError {
         Self::new(ErrorKind::InvalidInput, message)
     }
 
+    /// The request can be read, but not kept: 422.
+    pub fn unprocessable(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            ..Self::invalid(message)
+        }
+    }
+
+    /// The request is larger than this server takes: 413.
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            ..Self::invalid(message)
+        }
+    }
+
     /// The message that the client sees.
     pub fn message(&self) -> &str {
         &self.message

@@ -3,9 +3,11 @@
 //! given, whole or not at all, and says so only once it is on disk.
 
 mod alerts;
+mod assessments;
 mod db;
 mod deployments;
 mod error;
+mod eval_datasets;
 mod executions;
 mod experiments;
 mod firings;
@@ -17,11 +19,15 @@ mod logged_models;
 mod metrics;
 mod migrations;
 mod params;
+mod pattern;
 mod projects;
 mod rollouts;
+mod rows;
 mod runs;
 mod samples;
+mod scorers;
 mod sql;
+mod traces;
 mod verdicts;
 mod version_facts;
 mod webhooks;
@@ -32,6 +38,7 @@ pub mod models;
 
 pub use db::{Cell, FromColumn, Row, Store, Tx, Value};
 pub use error::{Cause, Error, Result};
+pub use eval_datasets::EvalDatasetSearch;
 pub use experiments::ExperimentSearch;
 pub use firings::Firing;
 pub use jobs::Enqueued;
@@ -42,3 +49,4 @@ pub use metrics::Interval;
 pub use projects::Project;
 pub use runs::RunSearch;
 pub use samples::LabelCounts;
+pub use traces::{TraceCounts, TraceSearch};

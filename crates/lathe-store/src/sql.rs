@@ -3,7 +3,7 @@
 use lathe_types::search::{Comparison, Test};
 use lathe_types::tags::{Page, PageRequest};
 
-use crate::{Result, Row, Tx, Value};
+use crate::{Error, Result, Row, Tx, Value};
 
 pub(crate) struct Sql {
     text: String,
@@ -72,6 +72,7 @@ impl Sql {
                 // Only ASCII letters have two cases, for both databases.
                 .bind(literal(&pattern.to_ascii_lowercase()))
                 .push(ESCAPE),
+            Test::Matches { pattern } => self.push(column).push(" REGEXP ").bind(pattern),
             Test::OneOf { texts, negated } => self
                 .push(column)
                 .push(if *negated { " NOT IN " } else { " IN " })
@@ -123,6 +124,26 @@ impl Sql {
             .push(" LIMIT 1)")
             .push(if descending { " DESC" } else { " ASC" })
             .push(" NULLS LAST, ")
+    }
+
+    /// Refuses a pattern that no database could read.
+    pub(crate) fn check(&self, test: &Test) -> Result<()> {
+        let Test::Matches { pattern } = test else {
+            return Ok(());
+        };
+        crate::pattern::compile(pattern).map(drop).map_err(|error| Error::Invalid {
+            message: format!("Invalid value for parameter 'filter' supplied: `{pattern}` is no regular expression: {error}"),
+        })
+    }
+
+    /// Every row.
+    pub(crate) fn all<T>(self, tx: &Tx<'_>, read: impl FnMut(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+        tx.query(&self.text, &self.params, read)
+    }
+
+    /// Changes rows; how many.
+    pub(crate) fn execute(self, tx: &Tx<'_>) -> Result<usize> {
+        tx.execute(&self.text, &self.params)
     }
 
     /// One page of the rows; reads one row more to know whether another page follows.

@@ -7,9 +7,11 @@ mod input;
 mod time;
 
 pub mod alerts;
+pub mod assessments;
 pub mod datasets;
 pub mod deployments;
 pub mod drift;
+pub mod eval_datasets;
 pub mod events;
 pub mod executions;
 pub mod experiments;
@@ -22,8 +24,10 @@ pub mod models;
 pub mod project;
 pub mod runs;
 pub mod samples;
+pub mod scorers;
 pub mod search;
 pub mod tags;
+pub mod traces;
 pub mod webhooks;
 pub mod windows;
 

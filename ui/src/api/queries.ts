@@ -16,11 +16,16 @@ import type {
   RegisteredModel,
   Rollout,
   Run,
+  SpanBody,
+  SpanTree,
+  TraceInfo,
   Window,
 } from './types'
 
 const MLFLOW = '/api/2.0/mlflow'
+const MLFLOW_3 = '/api/3.0/mlflow'
 const LATHE = '/api/v1'
+const TRACES_A_PAGE = 100
 const RUNS_A_PAGE = 100
 /** MLflow's own cap of one page of a metric's history. */
 const POINTS_A_PAGE = 25_000
@@ -96,6 +101,54 @@ export const artifacts = (runId: string, path: string) =>
     queryKey: ['run', runId, 'artifacts', path],
     queryFn: ({ signal }) =>
       get<{ root_uri?: string; files?: ArtifactFile[] }>(`${MLFLOW}/artifacts/list`, { run_id: runId, path }, signal),
+  })
+
+interface TracesPage {
+  traces?: TraceInfo[]
+  next_page_token?: string
+}
+
+export const traces = (experimentIds: string[], filter: string) =>
+  infiniteQueryOptions({
+    queryKey: ['traces', experimentIds, filter],
+    queryFn: ({ pageParam, signal }) =>
+      post<TracesPage>(
+        `${MLFLOW_3}/traces/search`,
+        {
+          locations: experimentIds.map((experiment_id) => ({ type: 'MLFLOW_EXPERIMENT', mlflow_experiment: { experiment_id } })),
+          max_results: TRACES_A_PAGE,
+          ...(filter === '' ? {} : { filter }),
+          ...(pageParam === '' ? {} : { page_token: pageParam }),
+        },
+        signal,
+      ),
+    initialPageParam: '',
+    getNextPageParam: (page: TracesPage) => page.next_page_token,
+    enabled: experimentIds.length > 0,
+    // Traces come by the thousand and are no events, so the newest are asked for again.
+    refetchInterval: ({ state }) => (state.data && state.data.pages.length > 1 ? false : 5_000),
+  })
+
+export const trace = (id: string) =>
+  queryOptions({
+    queryKey: ['trace', id],
+    queryFn: async ({ signal }) =>
+      (await get<{ trace: { trace_info: TraceInfo } }>(`${MLFLOW_3}/traces/${segment(id)}`, {}, signal)).trace.trace_info,
+    refetchInterval: ({ state }) => (state.data?.state === 'IN_PROGRESS' ? 2_000 : false),
+  })
+
+export const spanTree = (id: string, growing: boolean) =>
+  queryOptions({
+    queryKey: ['trace', id, 'spans'],
+    queryFn: ({ signal }) => get<SpanTree>(`${LATHE}/traces/${segment(id)}/spans`, {}, signal),
+    refetchInterval: growing ? 2_000 : false,
+  })
+
+export const span = (trace: string, id: string) =>
+  queryOptions({
+    queryKey: ['trace', trace, 'span', id],
+    queryFn: ({ signal }) => get<SpanBody>(`${LATHE}/traces/${segment(trace)}/spans/${segment(id)}`, {}, signal),
+    enabled: id !== '',
   })
 
 export const models = queryOptions({

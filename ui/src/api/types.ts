@@ -266,3 +266,57 @@ export interface LineageGraph {
   nodes: LineageNode[]
   edges: LineageEdge[]
 }
+
+export type TraceState = 'OK' | 'ERROR' | 'IN_PROGRESS' | 'STATE_UNSPECIFIED'
+
+export interface Assessment {
+  assessment_id: string
+  assessment_name: string
+  span_id?: string
+  source?: { source_type?: string; source_id?: string }
+  feedback?: { value?: unknown; error?: { error_code?: string; error_message?: string } }
+  expectation?: { value?: unknown; serialized_value?: { value?: string } }
+  issue?: { issue_name: string }
+  rationale?: string
+  valid?: boolean
+}
+
+export interface TraceInfo {
+  trace_id: string
+  trace_location: { mlflow_experiment?: { experiment_id: string } }
+  client_request_id?: string
+  request_preview?: string
+  response_preview?: string
+  request_time: string
+  /** Seconds, as `1.5s`. */
+  execution_duration?: string
+  state: TraceState
+  trace_metadata?: Record<string, string>
+  tags?: Record<string, string>
+  assessments?: Assessment[]
+}
+
+/** A span as the tree shows it. Times are microseconds after the first span of the trace started. */
+export interface SpanHead {
+  span_id: string
+  parent_id: string | null
+  name: string
+  kind: string
+  status: 'OK' | 'ERROR' | 'UNSET'
+  start_us: number
+  duration_us: number | null
+  total_tokens: number | null
+}
+
+export interface SpanTree {
+  spans: SpanHead[]
+  /** Whether the trace has more spans than are told. */
+  more: boolean
+}
+
+export interface SpanBody {
+  name: string
+  status: { code: string; message: string }
+  attributes: Record<string, unknown>
+  events: { name: string; time_unix_nano: number; attributes: Record<string, unknown> }[]
+}

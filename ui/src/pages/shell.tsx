@@ -8,6 +8,7 @@ import icon from '../icon.svg'
 const PAGES = [
   { to: '/', name: 'Loop' },
   { to: '/runs', name: 'Runs' },
+  { to: '/traces', name: 'Traces' },
   { to: '/models', name: 'Models' },
   { to: '/jobs', name: 'Jobs' },
   { to: '/lineage', name: 'Lineage' },

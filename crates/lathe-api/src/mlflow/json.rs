@@ -121,6 +121,38 @@ impl Visitor<'_> for Int64Visitor {
     }
 }
 
+/// Yes or no: JSON's `true`, or a text as clients write it in a query, `True` from Python.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bool(pub bool);
+
+impl<'de> Deserialize<'de> for Bool {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(BoolVisitor).map(Self)
+    }
+}
+
+struct BoolVisitor;
+
+impl Visitor<'_> for BoolVisitor {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`true` or `false`")
+    }
+
+    fn visit_bool<E: Error>(self, yes: bool) -> Result<bool, E> {
+        Ok(yes)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(E::custom("it must be `true` or `false`")),
+        }
+    }
+}
+
 /// A double: a JSON number, or one of the texts `NaN`, `Infinity`, `-Infinity` for what JSON cannot write.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Double(pub f64);

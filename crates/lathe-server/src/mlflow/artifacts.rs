@@ -123,7 +123,7 @@ async fn list_under(state: &AppState, root_uri: String, path: Option<String>) ->
 }
 
 /// Where a location lies in this server's own store.
-fn in_store(uri: &str) -> Result<ArtifactPath, ApiError> {
+pub(super) fn in_store(uri: &str) -> Result<ArtifactPath, ApiError> {
     match artifact_path(uri) {
         Some(path) => Ok(path?),
         None => Err(ApiError::new(

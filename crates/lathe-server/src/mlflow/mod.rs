@@ -8,6 +8,8 @@ use crate::AppState;
 pub(crate) use extract::Message;
 
 mod artifacts;
+mod assessments;
+mod eval_datasets;
 mod experiments;
 mod extract;
 mod health;
@@ -15,7 +17,11 @@ mod logged_models;
 mod metrics;
 mod model_versions;
 mod models;
+mod otlp;
 mod runs;
+mod scorers;
+mod traces;
+mod traces_v2;
 mod webhooks;
 
 /// Clients call `/api/…`, MLflow's own web page `/ajax-api/…`.
@@ -28,10 +34,16 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(models::routes())
         .merge(model_versions::routes())
         .merge(logged_models::routes())
+        .merge(traces::routes())
+        .merge(traces_v2::routes())
+        .merge(assessments::routes())
+        .merge(eval_datasets::routes())
+        .merge(scorers::routes())
         .merge(webhooks::routes());
     Router::new()
         .merge(health::routes())
         .merge(artifacts::downloads())
+        .merge(otlp::routes())
         .nest("/api", nouns.clone())
         .nest("/ajax-api", nouns)
 }

@@ -8,6 +8,7 @@ mod lineage;
 mod models;
 mod projects;
 mod samples;
+mod traces;
 mod webhooks;
 
 use axum::extract::State;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(models::routes())
         .merge(projects::routes())
         .merge(samples::routes())
+        .merge(traces::routes())
         .merge(webhooks::routes());
     Router::new().nest("/api/v1", nouns).merge(events::live())
 }

@@ -10,3 +10,4 @@ mod random;
 mod registry;
 mod runs;
 mod search;
+mod traces;

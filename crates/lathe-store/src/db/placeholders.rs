@@ -1,6 +1,6 @@
 //! SQL is written once, with `?1` or `?` for parameters; PostgreSQL wants `$1`.
 
-/// The statement with PostgreSQL's placeholders. What stands in quotes or comments is no placeholder.
+/// The statement with PostgreSQL's placeholders and its sign for regular expressions. What stands in quotes or comments is no placeholder.
 pub(super) fn numbered(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len() + 16);
     let mut rest = sql;
@@ -30,7 +30,7 @@ pub(super) fn numbered(sql: &str) -> String {
         rest = &found[end..];
     }
     out.push_str(rest);
-    out
+    out.replace(" REGEXP ", " ~ ")
 }
 
 #[cfg(test)]
@@ -46,6 +46,7 @@ mod tests {
             ("a = 'it''s ?' AND b = ?", "a = 'it''s ?' AND b = $1"),
             ("a - 1 = ? -- why?\nAND b = ?", "a - 1 = $1 -- why?\nAND b = $2"),
             ("SELECT 1", "SELECT 1"),
+            ("a REGEXP ?", "a ~ $1"),
         ] {
             assert_eq!(numbered(sql), expected);
         }

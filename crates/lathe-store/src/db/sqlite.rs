@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use regex::Regex;
+use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::value::{Row, Source, Value};
-use crate::{Error, Result};
+use crate::{Error, Result, pattern};
 
 /// A connection to a file.
 pub(super) struct Sqlite {
@@ -29,6 +31,12 @@ impl Sqlite {
             connection.pragma_update(None, "foreign_keys", "on")?;
             connection.pragma_update(None, "case_sensitive_like", "on")?;
             connection.set_prepared_statement_cache_capacity(256);
+            connection.create_scalar_function(
+                "regexp",
+                2,
+                FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
+                matches,
+            )?;
             Ok(connection)
         };
         let connection = open().map_err(|source| Error::Open {
@@ -118,6 +126,18 @@ impl Sqlite {
         }
         Ok(())
     }
+}
+
+/// `text REGEXP pattern`: whether the pattern is found anywhere in the text. Compiled once for each statement.
+fn matches(context: &Context<'_>) -> rusqlite::Result<bool> {
+    type Failure = Box<dyn std::error::Error + Send + Sync>;
+    let pattern: Arc<Regex> = context.get_or_create_aux(0, |value| -> std::result::Result<_, Failure> {
+        Ok(pattern::compile(value.as_str()?)?)
+    })?;
+    Ok(match context.get_raw(1) {
+        ValueRef::Text(text) => std::str::from_utf8(text).is_ok_and(|text| pattern.is_match(text)),
+        _ => false,
+    })
 }
 
 impl ToSql for Value {

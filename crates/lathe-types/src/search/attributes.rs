@@ -121,3 +121,21 @@ attributes!(
         UpdatedAt: Number = "last_updated_timestamp_ms" | "last_updated_timestamp",
     }
 );
+
+attributes!(
+    /// Of an evaluation dataset.
+    EvalDatasetAttribute, "t", {
+        /// Its id.
+        Id: Text = "dataset_id",
+        /// Its name.
+        Name: Text = "name",
+        /// Who made it.
+        CreatedBy: Text = "created_by",
+        /// Who changed it last.
+        UpdatedBy: Text = "last_updated_by",
+        /// When it was made.
+        CreatedAt: Number = "created_time",
+        /// When it last changed.
+        UpdatedAt: Number = "last_update_time",
+    }
+);

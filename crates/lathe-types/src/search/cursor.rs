@@ -53,7 +53,11 @@ impl<'a> Cursor<'a> {
                     key: word.to_owned(),
                 });
             }
-            Some((entity, "")) => (entity, self.quoted(&QUOTES)?.unwrap_or_default()),
+            // The last part of a key may be in quotes: ``span.attributes.`a b` ``.
+            Some((entity, start)) if start.is_empty() || start.ends_with('.') => {
+                let rest = self.quoted(&QUOTES)?.unwrap_or_default();
+                (entity, format!("{start}{rest}"))
+            }
             Some((entity, key)) => (entity, key.to_owned()),
         };
         if key.is_empty() {

@@ -3,7 +3,7 @@ use super::{Attribute, Field, Kind};
 use crate::InputError;
 
 /// Bounds how deep the condition becomes that the database evaluates.
-const CONDITIONS_MAX: usize = 100;
+pub(super) const CONDITIONS_MAX: usize = 100;
 const TEXTS_MAX: usize = 10_000;
 /// The database refuses longer patterns.
 const PATTERN_BYTES_MAX: usize = 5_000;
@@ -36,6 +36,11 @@ pub enum Test {
         /// Capital or small letters are the same.
         ignore_case: bool,
     },
+    /// A text that a regular expression finds something in.
+    Matches {
+        /// The regular expression.
+        pattern: String,
+    },
     /// One of these texts, or none of them.
     OneOf {
         /// At least one.
@@ -67,9 +72,11 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
-enum Operator {
+/// What stands between a field and its value.
+pub(super) enum Operator {
     Compare(Comparison),
     Like { ignore_case: bool },
+    Matches,
     In { negated: bool },
     Null { negated: bool },
 }
@@ -105,7 +112,7 @@ fn parse<A: Attribute>(cursor: &mut Cursor<'_>) -> Result<Vec<Condition<A>>, Str
 fn condition<A: Attribute>(cursor: &mut Cursor<'_>) -> Result<Condition<A>, String> {
     let name = cursor.name()?;
     let field = Field::named(name.entity.as_deref(), name.key)?;
-    let operator = operator(cursor)?;
+    let operator = read_operator(cursor)?;
     let test = match (operator, field.kind()) {
         (Operator::Compare(comparison), Kind::Number) => {
             let quoted = field.is_often_quoted();
@@ -123,22 +130,20 @@ fn condition<A: Attribute>(cursor: &mut Cursor<'_>) -> Result<Condition<A>, Stri
                 _ => return Err("a text can only be compared by `=`, `!=`, `LIKE`, `ILIKE`, `IN`".into()),
             };
             Test::Text {
-                text: text(cursor)?,
+                text: read_text(cursor)?,
                 negated,
             }
         }
         (_, Kind::Number) => {
             return Err("a number can only be compared by `=`, `!=`, `<`, `<=`, `>`, `>=`".into());
         }
-        (Operator::Like { ignore_case }, _) => {
-            let pattern = text(cursor)?;
-            if PATTERN_BYTES_MAX < pattern.len() {
-                return Err(format!("a pattern can have at most {PATTERN_BYTES_MAX} bytes"));
-            }
-            Test::Like { pattern, ignore_case }
-        }
+        (Operator::Like { ignore_case }, _) => Test::Like {
+            pattern: pattern(cursor)?,
+            ignore_case,
+        },
+        (Operator::Matches, _) => return Err("`RLIKE` is only for traces; use `LIKE` or `ILIKE`".into()),
         (Operator::In { negated }, _) => Test::OneOf {
-            texts: texts(cursor)?,
+            texts: read_texts(cursor)?,
             negated,
         },
         (Operator::Null { negated }, Kind::OptionalText) => Test::Missing { negated },
@@ -149,7 +154,7 @@ fn condition<A: Attribute>(cursor: &mut Cursor<'_>) -> Result<Condition<A>, Stri
     Ok(Condition { field, test })
 }
 
-fn operator(cursor: &mut Cursor<'_>) -> Result<Operator, String> {
+pub(super) fn read_operator(cursor: &mut Cursor<'_>) -> Result<Operator, String> {
     // Longer signs first: `<=` starts like `<`.
     let signs = [
         ("!=", Comparison::Unequal),
@@ -170,6 +175,9 @@ fn operator(cursor: &mut Cursor<'_>) -> Result<Operator, String> {
     if cursor.keyword("ILIKE") {
         return Ok(Operator::Like { ignore_case: true });
     }
+    if cursor.keyword("RLIKE") {
+        return Ok(Operator::Matches);
+    }
     if cursor.keyword("IN") {
         return Ok(Operator::In { negated: false });
     }
@@ -188,19 +196,28 @@ fn operator(cursor: &mut Cursor<'_>) -> Result<Operator, String> {
     ))
 }
 
-fn text(cursor: &mut Cursor<'_>) -> Result<String, String> {
+/// A pattern of a length that every database takes.
+pub(super) fn pattern(cursor: &mut Cursor<'_>) -> Result<String, String> {
+    let pattern = read_text(cursor)?;
+    if PATTERN_BYTES_MAX < pattern.len() {
+        return Err(format!("a pattern can have at most {PATTERN_BYTES_MAX} bytes"));
+    }
+    Ok(pattern)
+}
+
+pub(super) fn read_text(cursor: &mut Cursor<'_>) -> Result<String, String> {
     cursor
         .quoted(&['\'', '"'])?
         .ok_or_else(|| format!("a text in quotes is expected at {}", cursor.here()))
 }
 
-fn texts(cursor: &mut Cursor<'_>) -> Result<Vec<String>, String> {
+pub(super) fn read_texts(cursor: &mut Cursor<'_>) -> Result<Vec<String>, String> {
     let mut texts = Vec::new();
     if !cursor.sign("(") {
         return Err(format!("a list as `('a', 'b')` is expected at {}", cursor.here()));
     }
     loop {
-        texts.push(text(cursor)?);
+        texts.push(read_text(cursor)?);
         if TEXTS_MAX < texts.len() {
             return Err(format!("a list can have at most {TEXTS_MAX} texts"));
         }

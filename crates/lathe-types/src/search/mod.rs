@@ -5,12 +5,17 @@ mod attributes;
 mod cursor;
 mod filter;
 mod order;
+mod traces;
 
 pub use attributes::{
-    ExperimentAttribute, LoggedModelAttribute, ModelAttribute, RunAttribute, VersionAttribute,
+    EvalDatasetAttribute, ExperimentAttribute, LoggedModelAttribute, ModelAttribute, RunAttribute,
+    VersionAttribute,
 };
 pub use filter::{Comparison, Condition, Test, parse_filter};
 pub use order::{Order, parse_field, parse_order_by};
+pub use traces::{
+    SpanField, TraceAttribute, TraceCondition, TraceField, TraceOrder, parse_trace_filter, parse_trace_order,
+};
 
 /// Something that a search can ask for, of a noun with the attributes `A`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@ use super::cursor::Cursor;
 use super::{Attribute, Field};
 use crate::InputError;
 
-const KEYS_MAX: usize = 20;
+pub(super) const KEYS_MAX: usize = 20;
 
 /// One key to sort by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ fn field<A: Attribute>(cursor: &mut Cursor<'_>) -> Result<Field<A>, String> {
     Field::named(name.entity.as_deref(), name.key)
 }
 
-fn end(cursor: &Cursor<'_>) -> Result<(), String> {
+pub(super) fn end(cursor: &Cursor<'_>) -> Result<(), String> {
     if cursor.at_end() {
         return Ok(());
     }
