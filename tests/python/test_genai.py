@@ -177,11 +177,6 @@ def test_answers_are_evaluated_end_to_end(mlflow, monkeypatch):
     assert result.metrics["right/mean"] == 0.75 and result.metrics["size/mean"] == (1 + 2 + 0 + 4) / 4
     run = mlflow.get_run(result.run_id)
     assert run.data.metrics["right/mean"] == 0.75
-    mlflow.flush_trace_async_logging()
-    traces = mlflow.search_traces(locations=[place], filter_string="feedback.right = 'false'", return_type="list")
-    assert len(traces) == 1 and {a.name for a in traces[0].info.assessments} >= {"right", "size", "expected_response"}
-    of_run = mlflow.search_traces(locations=[place], run_id=result.run_id, return_type="list", include_spans=False)
-    assert len(of_run) == 4
     # What was answered before is judged as well.
     given = pd.DataFrame({"inputs": [{"q": 1}], "outputs": [5], "expectations": [{"expected_response": 5}]})
     assert mlflow.genai.evaluate(data=given, scorers=[right]).metrics["right/mean"] == 1.0
