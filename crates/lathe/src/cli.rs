@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    dag, demo, deploy, doctor, drift, export, freeze, gate, gc, import, init, lineage, metrics, params, plots,
-    reproduce, rollback, run, serve, server, stage, status,
+    dag, demo, deploy, doctor, drift, export, freeze, gate, gc, import, init, lineage, metrics, params,
+    plots, reproduce, rollback, run, serve, server, stage, status,
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
