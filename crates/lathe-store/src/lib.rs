@@ -19,6 +19,7 @@ mod migrations;
 mod params;
 mod projects;
 mod rollouts;
+mod rows;
 mod runs;
 mod samples;
 mod sql;

@@ -125,6 +125,11 @@ impl Sql {
             .push(" NULLS LAST, ")
     }
 
+    /// Every row.
+    pub(crate) fn rows<T>(self, tx: &Tx<'_>, read: impl FnMut(&Row<'_>) -> Result<T>) -> Result<Vec<T>> {
+        tx.query(&self.text, &self.params, read)
+    }
+
     /// One page of the rows; reads one row more to know whether another page follows.
     pub(crate) fn page<T>(
         mut self,
