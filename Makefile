@@ -1,6 +1,7 @@
 # `make demo` walks the whole loop on real data, `make test` runs every test. Both set up what they need.
 # `make test-s3` runs the longer tests of artifacts against Ceph's gateway, or the S3 server that LATHE_TEST_S3_URL names.
 .PHONY: demo test test-s3 tools fuzz
+.PHONY: demo test test-crash tools
 
 demo: tools
 	cargo build --release
@@ -11,6 +12,10 @@ test: tools
 
 test-s3: tools
 	python3 scripts/test-s3.py
+# The marathon of the crash tests: a server on each database, killed under load two hundred times (about ten minutes).
+test-crash: tools
+	cargo build --bin lathe
+	target/py/bin/python -m pytest tests/python/test_crash.py -k torn --crash-rounds 200
 
 tools:
 	@sh scripts/check-tools.sh

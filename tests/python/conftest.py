@@ -19,6 +19,10 @@ sys.path.insert(0, str(ROOT / "scripts"))
 on_both_databases = pytest.mark.parametrize("server", ["sqlite", "postgresql"], indirect=True)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--crash-rounds", type=int, default=3, help="how often a server is killed under load")
+
+
 def lathe(*args, cwd, code=0, **env):
     """Runs `lathe ARGS`, which must end with `code`."""
     done = subprocess.run([LATHE, *args], cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True)

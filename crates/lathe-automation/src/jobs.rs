@@ -37,6 +37,7 @@ const LEASE: Span = Span(30_000);
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
 /// Due retries are looked for this often, new jobs at once.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// Jobs that run at once, of any kind.
 const AT_ONCE: usize = 2;
 
@@ -68,7 +69,8 @@ pub async fn work(store: Store, handlers: BTreeMap<&'static str, Handler>, now: 
             }
         };
         tokio::select! {
-            () = changed => {}
+            // Under load something is committed all the time: once in a while is often enough.
+            () = changed => tokio::time::sleep(LOOK_AGAIN_AFTER).await,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }

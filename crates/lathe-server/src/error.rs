@@ -81,6 +81,14 @@ impl ApiError {
 
 impl From<lathe_store::Error> for ApiError {
     fn from(error: lathe_store::Error) -> Self {
+        if let lathe_store::Error::Unreachable { .. } = &error {
+            // Where the database is, is for the log.
+            tracing::warn!(error = &error as &dyn std::error::Error, "the database is away");
+            return Self::new(
+                ErrorKind::Unavailable,
+                "the database cannot be reached; try again",
+            );
+        }
         match error.kind() {
             ErrorKind::Internal => {
                 // The cause may name tables and paths: it is for the log, not for the client.

@@ -65,7 +65,7 @@ impl Store {
                 ],
             )?;
             let no = number(tx, &new.id)?;
-            params::insert(tx, params::OF_LOGGED_MODEL, no, &new.params)?;
+            params::insert(tx, &params::OF_LOGGED_MODEL, no, &new.params)?;
             set_tags(tx, no, &new.tags)?;
             get(tx, &new.id, false)
         })
@@ -110,7 +110,7 @@ impl Store {
 
     /// Adds params to a logged model.
     pub async fn log_logged_model_params(&self, id: LoggedModelId, params: Vec<Param>) -> Result<()> {
-        self.write(move |tx| params::insert(tx, params::OF_LOGGED_MODEL, number(tx, &id)?, &params))
+        self.write(move |tx| params::insert(tx, &params::OF_LOGGED_MODEL, number(tx, &id)?, &params))
             .await
     }
 
@@ -207,7 +207,7 @@ fn whole(tx: &Tx<'_>, no: i64, mut model: LoggedModel) -> Result<LoggedModel> {
             let digest = row.get(7)?;
             Ok(ModelMetric {
                 run_id: row.get(5)?,
-                metric: metrics::metric(row)?,
+                metric: metrics::metric(row, 0)?,
                 dataset: dataset_name.map(|name| DatasetName { name, digest }),
             })
         },

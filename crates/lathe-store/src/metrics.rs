@@ -28,7 +28,7 @@ impl Store {
             let mut sql = Sql::new("SELECT key, value, is_nan, at, step FROM metrics WHERE run_no = ");
             sql.bind(run.no).push(" AND key = ").bind(key);
             sql.push(" ORDER BY at, step, value");
-            sql.page(tx, page, metric)
+            sql.page(tx, page, |row| metric(row, 0))
         })
         .await
     }
@@ -49,7 +49,7 @@ impl Store {
                     "SELECT key, value, is_nan, at, step FROM metrics WHERE run_no = ?1 AND key = ?2
                      ORDER BY at, step, value LIMIT ?3",
                     &[run.no.into(), (&key).into(), (left as i64).into()],
-                    metric,
+                    |row| metric(row, 0),
                 )?;
                 found.extend(of_run(id, metrics));
             }
@@ -74,23 +74,14 @@ impl Store {
     }
 }
 
-/// The latest value of every metric of a run, by key.
-pub(crate) fn latest(tx: &Tx<'_>, run_no: i64) -> Result<Vec<Metric>> {
-    tx.query(
-        "SELECT key, value, is_nan, at, step FROM latest_metrics WHERE run_no = ?1 ORDER BY key",
-        &[run_no.into()],
-        metric,
-    )
-}
-
-/// Reads key, value, is_nan, at, step.
-pub(crate) fn metric(row: &Row<'_>) -> Result<Metric> {
-    let is_nan: bool = row.get(2)?;
+/// Reads key, value, is_nan, at, step, from this column on.
+pub(crate) fn metric(row: &Row<'_>, first: usize) -> Result<Metric> {
+    let is_nan: bool = row.get(first + 2)?;
     Ok(Metric {
-        key: row.get(0)?,
-        value: if is_nan { f64::NAN } else { row.get(1)? },
-        at: Millis(row.get(3)?),
-        step: row.get(4)?,
+        key: row.get(first)?,
+        value: if is_nan { f64::NAN } else { row.get(first + 1)? },
+        at: Millis(row.get(first + 3)?),
+        step: row.get(first + 4)?,
     })
 }
 
@@ -126,6 +117,6 @@ fn thinned(tx: &Tx<'_>, run_no: i64, interval: &Interval) -> Result<Vec<Metric>>
          WHERE place = points OR (place_in_bucket = 1 AND bucket < ?5)
          ORDER BY place",
         &params,
-        metric,
+        |row| metric(row, 0),
     )
 }

@@ -2,19 +2,37 @@
 
 use lathe_types::runs::Param;
 
-use crate::{Error, Result, Tx};
+use crate::{Error, Result, Tx, Value, rows};
 
-pub(crate) const OF_RUN: &str = "INSERT INTO params (run_no, key, value) VALUES (?1, ?2, ?3)
-     ON CONFLICT (run_no, key) DO UPDATE SET value = params.value RETURNING value";
-pub(crate) const OF_LOGGED_MODEL: &str =
-    "INSERT INTO logged_model_params (model_no, key, value) VALUES (?1, ?2, ?3)
-     ON CONFLICT (model_no, key) DO UPDATE SET value = logged_model_params.value RETURNING value";
+/// Where the params of a kind of record are kept.
+pub(crate) struct Params {
+    into: &'static str,
+    stored: &'static str,
+}
+
+pub(crate) const OF_RUN: Params = Params {
+    into: "params (run_no, key, value)",
+    stored: "SELECT value FROM params WHERE run_no = ?1 AND key = ?2",
+};
+pub(crate) const OF_LOGGED_MODEL: Params = Params {
+    into: "logged_model_params (model_no, key, value)",
+    stored: "SELECT value FROM logged_model_params WHERE model_no = ?1 AND key = ?2",
+};
 
 /// A param is written once: the same value again is fine, another value is refused.
-pub(crate) fn insert(tx: &Tx<'_>, insert: &str, no: i64, params: &[Param]) -> Result<()> {
+pub(crate) fn insert(tx: &Tx<'_>, of: &Params, no: i64, params: &[Param]) -> Result<()> {
+    let values: Vec<Value> = params
+        .iter()
+        .map(Param::param)
+        .flat_map(|param| [no.into(), (&param.key).into(), (&param.value).into()])
+        .collect();
+    let fresh = rows::insert(tx, of.into, 3, &values, "ON CONFLICT DO NOTHING")?;
+    if fresh == params.len() {
+        return Ok(());
+    }
     for param in params.iter().map(Param::param) {
-        let row = [no.into(), (&param.key).into(), (&param.value).into()];
-        let stored = tx.query_opt(insert, &row, |row| row.get::<String>(0))?;
+        let key = [no.into(), (&param.key).into()];
+        let stored = tx.query_opt(of.stored, &key, |row| row.get::<String>(0))?;
         if let Some(stored) = stored.filter(|stored| *stored != param.value) {
             return Err(Error::Invalid {
                 message: format!(

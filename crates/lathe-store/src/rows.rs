@@ -1,50 +1,45 @@
-//! Many rows by few statements: a database beyond a socket answers each statement on its own.
+//! Many rows in few statements: every statement is a round trip to PostgreSQL, and work for SQLite as well.
 
 use crate::{Result, Tx, Value};
 
-/// Rows of one statement. A full statement is always the same text, so that it is prepared once.
-const ROWS_A_STATEMENT: usize = 64;
+/// Rows in one statement. Few sizes, so that few statements are kept parsed.
+const SIZES: [usize; 4] = [64, 16, 4, 1];
+/// Records whose rows are read by one statement.
+pub(crate) const NUMBERS_MAX: usize = 256;
 
-/// Inserts rows. `head` is `INSERT INTO … (…)`, `tail` what follows the values; every row has `columns` values.
+/// `INSERT INTO <into> VALUES (…), (…) <after>` for rows of `columns` values each; how many rows were changed. With
+/// `DO UPDATE`, no two of the rows may have the same key.
 pub(crate) fn insert(
     tx: &Tx<'_>,
-    head: &'static str,
+    into: &'static str,
     columns: usize,
-    tail: &'static str,
-    rows: impl IntoIterator<Item = Vec<Value>>,
-) -> Result<()> {
-    let mut values = Vec::with_capacity(columns * ROWS_A_STATEMENT);
-    let mut waiting = 0;
-    for row in rows {
-        debug_assert_eq!(row.len(), columns);
-        values.extend(row);
-        waiting += 1;
-        if waiting == ROWS_A_STATEMENT {
-            tx.execute(&statement(head, columns, waiting, tail), &values)?;
-            values.clear();
-            waiting = 0;
+    values: &[Value],
+    after: &'static str,
+) -> Result<usize> {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    let (mut changed, mut rest) = (0, values);
+    while !rest.is_empty() {
+        let rows = rest.len() / columns;
+        let size = SIZES.into_iter().find(|size| *size <= rows).unwrap_or(1);
+        let (now, later) = rest.split_at(size * columns);
+        let mut sql = format!("INSERT INTO {into} VALUES ");
+        for index in 0..size {
+            if index != 0 {
+                sql.push(',');
+            }
+            sql.push_str(&row);
         }
+        sql.push(' ');
+        sql.push_str(after);
+        changed += tx.execute(&sql, now)?;
+        rest = later;
     }
-    if waiting != 0 {
-        tx.execute(&statement(head, columns, waiting, tail), &values)?;
-    }
-    Ok(())
+    Ok(changed)
 }
 
-fn statement(head: &str, columns: usize, rows: usize, tail: &str) -> String {
-    let mut text = String::from(head);
-    text.push_str(" VALUES ");
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..columns {
-            if column != 0 {
-                text.push_str(", ");
-            }
-            text.push_str(&format!("?{}", row * columns + column + 1));
-        }
-        text.push(')');
-    }
-    text.push(' ');
-    text.push_str(tail);
-    text
+/// At most `NUMBERS_MAX` numbers of records for an `IN`, filled up with one that no record has to one of few lengths.
+pub(crate) fn padded(numbers: impl IntoIterator<Item = i64>) -> Vec<i64> {
+    let mut numbers: Vec<i64> = numbers.into_iter().collect();
+    numbers.resize(numbers.len().next_power_of_two(), -1);
+    numbers
 }

@@ -128,15 +128,16 @@ fn set_pairs<'a>(tx: &Tx<'_>, what: Pairs, no: i64, pairs: impl IntoIterator<Ite
         .into_iter()
         .map(|pair| (pair.key.as_str(), pair.value.as_str()))
         .collect();
-    let head = match what {
-        Pairs::Tags => "INSERT INTO trace_tags (trace_no, key, value)",
-        Pairs::Metadata => "INSERT INTO trace_metadata (trace_no, key, value)",
+    let into = match what {
+        Pairs::Tags => "trace_tags (trace_no, key, value)",
+        Pairs::Metadata => "trace_metadata (trace_no, key, value)",
     };
-    let tail = "ON CONFLICT (trace_no, key) DO UPDATE SET value = excluded.value";
-    let values = last
+    let after = "ON CONFLICT (trace_no, key) DO UPDATE SET value = excluded.value";
+    let values: Vec<Value> = last
         .into_iter()
-        .map(|(key, value)| vec![Value::Int(no), key.into(), value.into()]);
-    rows::insert(tx, head, 3, tail, values)
+        .flat_map(|(key, value)| [Value::Int(no), key.into(), value.into()])
+        .collect();
+    rows::insert(tx, into, 3, &values, after).map(drop)
 }
 
 /// Says that a trace belongs to a run.

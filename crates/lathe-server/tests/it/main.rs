@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod app;
+mod databases;
 mod experiments;
 mod inference;
 mod logged_models;

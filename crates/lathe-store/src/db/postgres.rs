@@ -45,6 +45,8 @@ pub(super) struct Postgres {
     statements: RefCell<HashMap<String, Statement>>,
     /// What ends the change before; sent with what comes next.
     ending: &'static str,
+    /// The first savepoint came with the transaction.
+    is_inside: bool,
     /// A statement of the present change failed: PostgreSQL takes no further one.
     failed: Shared<bool>,
 }
@@ -84,6 +86,7 @@ impl Postgres {
             client: RefCell::new(client(place, make_schema)?),
             statements: RefCell::default(),
             ending: "",
+            is_inside: false,
             failed: Shared::new(false),
         })
     }
@@ -95,7 +98,11 @@ impl Postgres {
     pub(super) fn begin_write(&mut self) -> Result<()> {
         self.failed.set(false);
         self.ending = "";
-        self.batch(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; {TAKE_TURN}"))
+        self.batch(&format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; {TAKE_TURN}; SAVEPOINT change"
+        ))?;
+        self.is_inside = true;
+        Ok(())
     }
 
     pub(super) fn begin_read(&mut self) -> Result<()> {
@@ -105,6 +112,9 @@ impl Postgres {
     }
 
     pub(super) fn savepoint(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_inside) {
+            return Ok(());
+        }
         let ending = std::mem::take(&mut self.ending);
         self.batch(&format!("{ending} SAVEPOINT change"))?;
         self.failed.set(false);

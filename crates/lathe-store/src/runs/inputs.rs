@@ -1,9 +1,12 @@
+use std::collections::BTreeMap;
+
 use lathe_types::datasets::{Dataset, DatasetInput, DatasetSummary};
 use lathe_types::runs::NewInputs;
 use lathe_types::tags::{PageRequest, Tag};
 use lathe_types::{ExperimentId, LoggedModelId, RunId};
 
 use super::active;
+use super::whole::by_run;
 use crate::sql::Sql;
 use crate::{Result, Store, Tx, logged_models};
 
@@ -128,52 +131,54 @@ fn insert_model(tx: &Tx<'_>, run_no: i64, direction: &str, model: &LoggedModelId
     Ok(())
 }
 
-pub(super) fn datasets(tx: &Tx<'_>, run_no: i64) -> Result<Vec<DatasetInput>> {
-    let mut inputs = tx.query(
-        "SELECT d.dataset_no, d.name, d.digest, d.source_type, d.source, d.dataset_schema, d.profile
-         FROM run_datasets JOIN datasets AS d ON d.dataset_no = run_datasets.dataset_no
-         WHERE run_datasets.run_no = ?1 ORDER BY d.dataset_no",
-        &[run_no.into()],
+/// The datasets of each of these runs.
+pub(super) fn datasets(tx: &Tx<'_>, numbers: &[i64]) -> Result<BTreeMap<i64, Vec<DatasetInput>>> {
+    let mut found = by_run(
+        tx,
+        "SELECT r.run_no, d.dataset_no, d.name, d.digest, d.source_type, d.source, d.dataset_schema, d.profile
+         FROM run_datasets AS r JOIN datasets AS d ON d.dataset_no = r.dataset_no WHERE r.run_no IN ",
+        " ORDER BY r.run_no, d.dataset_no",
+        numbers,
         |row| {
             let dataset = Dataset {
-                name: row.get(1)?,
-                digest: row.get(2)?,
-                source_type: row.get(3)?,
-                source: row.get(4)?,
-                schema: row.get(5)?,
-                profile: row.get(6)?,
+                name: row.get(2)?,
+                digest: row.get(3)?,
+                source_type: row.get(4)?,
+                source: row.get(5)?,
+                schema: row.get(6)?,
+                profile: row.get(7)?,
             };
             let tags = Vec::new();
-            Ok((row.get::<i64>(0)?, DatasetInput { dataset, tags }))
+            Ok((row.get::<i64>(1)?, DatasetInput { dataset, tags }))
         },
     )?;
-    for (dataset_no, input) in &mut inputs {
-        input.tags = tx.query(
-            "SELECT key, value FROM run_dataset_tags WHERE run_no = ?1 AND dataset_no = ?2 ORDER BY key",
-            &[run_no.into(), (*dataset_no).into()],
-            |row| {
-                Ok(Tag {
-                    key: row.get(0)?,
-                    value: row.get(1)?,
-                })
-            },
-        )?;
+    if found.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    Ok(inputs.into_iter().map(|(_, input)| input).collect())
-}
-
-pub(super) fn models_in(tx: &Tx<'_>, run_no: i64) -> Result<Vec<String>> {
-    tx.query(
-        "SELECT model_id FROM run_models WHERE run_no = ?1 AND direction = 'input' ORDER BY model_id",
-        &[run_no.into()],
-        |row| row.get(0),
-    )
-}
-
-pub(super) fn models_out(tx: &Tx<'_>, run_no: i64) -> Result<Vec<(String, i64)>> {
-    tx.query(
-        "SELECT model_id, step FROM run_models WHERE run_no = ?1 AND direction = 'output' ORDER BY step, model_id",
-        &[run_no.into()],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )
+    let tags = by_run(
+        tx,
+        "SELECT run_no, dataset_no, key, value FROM run_dataset_tags WHERE run_no IN ",
+        " ORDER BY run_no, dataset_no, key",
+        numbers,
+        |row| {
+            let tag = Tag {
+                key: row.get(2)?,
+                value: row.get(3)?,
+            };
+            Ok((row.get::<i64>(1)?, tag))
+        },
+    )?;
+    for (run_no, tags) in tags {
+        let inputs = found.entry(run_no).or_default();
+        for (dataset_no, tag) in tags {
+            if let Some((_, input)) = inputs.iter_mut().find(|(no, _)| *no == dataset_no) {
+                input.tags.push(tag);
+            }
+        }
+    }
+    let of_run = |inputs: Vec<(i64, DatasetInput)>| inputs.into_iter().map(|(_, input)| input).collect();
+    Ok(found
+        .into_iter()
+        .map(|(no, inputs)| (no, of_run(inputs)))
+        .collect())
 }

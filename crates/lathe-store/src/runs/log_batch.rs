@@ -1,10 +1,12 @@
-use lathe_types::metrics::NewMetric;
-use lathe_types::runs::{LogBatch, NAME_TAG};
+use std::collections::BTreeMap;
+
+use lathe_types::metrics::{Metric, NewMetric};
+use lathe_types::runs::{LogBatch, NAME_TAG, RunTag};
 use lathe_types::tags::Tag;
-use lathe_types::{LoggedModelId, RunId};
+use lathe_types::{LoggedModelId, Millis, RunId};
 
 use super::active;
-use crate::{Error, Result, Store, Tx, Value, logged_models, params};
+use crate::{Error, Result, Store, Tx, Value, logged_models, params, rows};
 
 /// Bounds the list that a tag of MLflow's older clients grows by every model.
 const MODEL_HISTORY_BYTES_MAX: usize = 1 << 20;
@@ -14,12 +16,9 @@ impl Store {
     pub async fn log_batch(&self, id: RunId, batch: LogBatch) -> Result<()> {
         self.write(move |tx| {
             let run = active(tx, &id)?;
-            params::insert(tx, params::OF_RUN, run.no, batch.params())?;
+            params::insert(tx, &params::OF_RUN, run.no, batch.params())?;
             insert_metrics(tx, run.no, batch.metrics())?;
-            for tag in batch.tags() {
-                set_tag(tx, run.no, tag.tag())?;
-            }
-            Ok(())
+            set_tags(tx, run.no, batch.tags().iter().map(RunTag::tag))
         })
         .await
     }
@@ -60,51 +59,80 @@ impl Store {
 
 /// Sets a tag; the one that repeats the run's name changes the name.
 pub(super) fn set_tag(tx: &Tx<'_>, no: i64, tag: &Tag) -> Result<()> {
-    tx.execute(
-        "INSERT INTO tags (run_no, key, value) VALUES (?1, ?2, ?3)
-         ON CONFLICT (run_no, key) DO UPDATE SET value = excluded.value",
-        &[no.into(), (&tag.key).into(), (&tag.value).into()],
-    )?;
-    if tag.key == NAME_TAG {
+    set_tags(tx, no, [tag])
+}
+
+/// Sets tags; of several values for one key the last one counts.
+pub(super) fn set_tags<'a>(tx: &Tx<'_>, no: i64, tags: impl IntoIterator<Item = &'a Tag>) -> Result<()> {
+    let tags: BTreeMap<&str, &str> = tags
+        .into_iter()
+        .map(|tag| (tag.key.as_str(), tag.value.as_str()))
+        .collect();
+    let values: Vec<Value> = tags
+        .iter()
+        .flat_map(|(key, value)| [no.into(), (*key).into(), (*value).into()])
+        .collect();
+    let after = "ON CONFLICT (run_no, key) DO UPDATE SET value = excluded.value";
+    rows::insert(tx, "tags (run_no, key, value)", 3, &values, after)?;
+    if let Some(name) = tags.get(NAME_TAG) {
         tx.execute(
             "UPDATE runs SET name = ?2 WHERE run_no = ?1",
-            &[no.into(), (&tag.value).into()],
+            &[no.into(), (*name).into()],
         )?;
     }
     Ok(())
 }
 
 fn insert_metrics(tx: &Tx<'_>, no: i64, metrics: &[NewMetric]) -> Result<()> {
+    let mut history = Vec::with_capacity(metrics.len() * 6);
+    let mut latest: BTreeMap<&str, &Metric> = BTreeMap::new();
+    for metric in metrics.iter().map(NewMetric::metric) {
+        history.extend(columns(no, metric));
+        let before = latest.entry(&metric.key).or_insert(metric);
+        if order(before) < order(metric) {
+            *before = metric;
+        }
+    }
+    let into = "metrics (run_no, key, at, step, value, is_nan)";
+    rows::insert(tx, into, 6, &history, "ON CONFLICT DO NOTHING")?;
+    let latest: Vec<Value> = latest.values().flat_map(|metric| columns(no, metric)).collect();
+    rows::insert(
+        tx,
+        "latest_metrics (run_no, key, at, step, value, is_nan)",
+        6,
+        &latest,
+        "ON CONFLICT (run_no, key) DO UPDATE
+         SET at = excluded.at, step = excluded.step, value = excluded.value, is_nan = excluded.is_nan
+         WHERE (latest_metrics.step, latest_metrics.at, latest_metrics.value)
+             < (excluded.step, excluded.at, excluded.value)",
+    )?;
     for new in metrics {
-        let metric = new.metric();
-        let is_nan = metric.value.is_nan();
-        let value = if is_nan { 0.0 } else { metric.value };
-        let row: [Value; 6] = [
-            no.into(),
-            (&metric.key).into(),
-            metric.at.0.into(),
-            metric.step.into(),
-            value.into(),
-            is_nan.into(),
-        ];
-        tx.execute(
-            "INSERT INTO metrics (run_no, key, at, step, value, is_nan) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO NOTHING",
-            &row,
-        )?;
-        tx.execute(
-            "INSERT INTO latest_metrics (run_no, key, at, step, value, is_nan) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (run_no, key) DO UPDATE
-             SET at = excluded.at, step = excluded.step, value = excluded.value, is_nan = excluded.is_nan
-             WHERE (latest_metrics.step, latest_metrics.at, latest_metrics.value)
-                 < (excluded.step, excluded.at, excluded.value)",
-            &row,
-        )?;
         if let Some(model_id) = &new.model_id {
-            insert_model_metric(tx, model_id, new, row)?;
+            insert_model_metric(tx, model_id, new, columns(no, new.metric()))?;
         }
     }
     Ok(())
+}
+
+/// By what the latest of several values is known; the statement that keeps it compares the same.
+fn order(metric: &Metric) -> (i64, Millis, f64) {
+    (metric.step, metric.at, stored(metric.value))
+}
+
+/// NaN is kept as 0, beside a column that says so.
+fn stored(value: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value }
+}
+
+fn columns(no: i64, metric: &Metric) -> [Value; 6] {
+    [
+        no.into(),
+        (&metric.key).into(),
+        metric.at.0.into(),
+        metric.step.into(),
+        stored(metric.value).into(),
+        metric.value.is_nan().into(),
+    ]
 }
 
 fn insert_model_metric(

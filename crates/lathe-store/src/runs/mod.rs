@@ -3,21 +3,22 @@
 mod inputs;
 mod log_batch;
 mod search;
+mod whole;
 
 pub(crate) use inputs::insert_dataset;
 pub use search::RunSearch;
 
-use lathe_types::runs::{NAME_TAG, NewRun, Run, RunChange, RunInfo, RunStatus};
+use lathe_types::runs::{NAME_TAG, NewRun, Run, RunChange, RunInfo, RunStatus, RunTag};
 use lathe_types::tags::Tag;
 use lathe_types::{ExperimentId, Lifecycle, Millis, RunId};
 use serde_json::json;
 
-use crate::{Error, Result, Row, Store, Tx, events, experiments, json, metrics};
+use crate::{Error, Result, Row, Store, Tx, events, experiments, json};
+pub(crate) use whole::whole;
 
 const COLUMNS: &str =
     "SELECT runs.run_no, runs.run_id, runs.experiment_id, runs.name, runs.user_id, runs.status,
-                              runs.start_time, runs.end_time, runs.lifecycle, runs.artifact_uri
-                       FROM runs";
+            runs.start_time, runs.end_time, runs.lifecycle, runs.artifact_uri";
 
 /// A run and its number in the database.
 pub(crate) struct Numbered {
@@ -47,9 +48,7 @@ impl Store {
                     |row| row.get(0),
                 )?
                 .expect("an insert that returns has a row");
-            for tag in &new.tags {
-                log_batch::set_tag(tx, no, tag.tag())?;
-            }
+            log_batch::set_tags(tx, no, new.tags.iter().map(RunTag::tag))?;
             set_name(tx, no, new.name.as_str())?;
             let summary = format!("run `{}` started in `{}`", new.name.as_str(), experiment.name);
             let data = json!({ "experiment_id": new.experiment_id.to_string() });
@@ -150,7 +149,7 @@ impl Store {
 
 /// The run of this id, deleted or not, if there is one.
 pub(crate) fn find(tx: &Tx<'_>, id: &RunId) -> Result<Option<Numbered>> {
-    let sql = format!("{COLUMNS} WHERE run_id = ?1");
+    let sql = format!("{COLUMNS} FROM runs WHERE run_id = ?1");
     tx.query_opt(&sql, &[id.as_str().into()], read)
 }
 
@@ -171,28 +170,6 @@ pub(crate) fn active(tx: &Tx<'_>, id: &RunId) -> Result<Numbered> {
             message: format!("The run {id} must be in the 'active' state. Current state is deleted."),
         }),
     }
-}
-
-/// Adds to a run everything it logged.
-pub(crate) fn whole(tx: &Tx<'_>, run: Numbered) -> Result<Run> {
-    let no = run.no;
-    Ok(Run {
-        info: run.info,
-        metrics: metrics::latest(tx, no)?,
-        params: pairs(
-            tx,
-            "SELECT key, value FROM params WHERE run_no = ?1 ORDER BY key",
-            no,
-        )?,
-        tags: pairs(
-            tx,
-            "SELECT key, value FROM tags WHERE run_no = ?1 ORDER BY key",
-            no,
-        )?,
-        datasets: inputs::datasets(tx, no)?,
-        models_in: inputs::models_in(tx, no)?,
-        models_out: inputs::models_out(tx, no)?,
-    })
 }
 
 /// Keys and values of the record with this number.

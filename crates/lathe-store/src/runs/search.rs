@@ -1,9 +1,10 @@
 use lathe_types::ExperimentId;
 use lathe_types::runs::Run;
-use lathe_types::search::{Condition, DatasetField, Field, Order, RunAttribute, Test};
+use lathe_types::search::{Comparison, Condition, DatasetField, Field, Order, RunAttribute, Test};
 use lathe_types::tags::{Page, PageRequest, ViewType};
 
-use super::{read, whole};
+use super::read;
+use super::whole::all_whole;
 use crate::sql::Sql;
 use crate::{Result, Store};
 
@@ -37,9 +38,8 @@ impl Store {
         }
         self.read(move |tx| {
             let found = sql(&search).page(tx, search.page, read)?;
-            let items = found.items.into_iter().map(|run| whole(tx, run));
             Ok(Page {
-                items: items.collect::<Result<_>>()?,
+                items: all_whole(tx, found.items)?,
                 next: found.next,
             })
         })
@@ -49,7 +49,21 @@ impl Store {
 
 fn sql(search: &RunSearch) -> Sql {
     let mut sql = Sql::new(super::COLUMNS);
-    sql.push(" WHERE runs.experiment_id IN ");
+    let leading = leading_metric(search);
+    match leading {
+        // In the order of the index, and no further than the page goes: a cross join tells SQLite where to begin.
+        Some((key, condition)) => {
+            sql.push(" FROM latest_metrics AS m CROSS JOIN runs WHERE runs.run_no = m.run_no AND m.key = ")
+                .bind(key)
+                .push(" AND m.is_nan = 0 AND ")
+                .test("m.value", &condition.test)
+                .push(" AND ");
+        }
+        None => {
+            sql.push(" FROM runs WHERE ");
+        }
+    }
+    sql.push("runs.experiment_id IN ");
     sql.bind_list(search.experiments.iter().map(|id| id.number()));
     sql.push(match search.view {
         ViewType::ActiveOnly => " AND runs.lifecycle = 'active'",
@@ -57,15 +71,43 @@ fn sql(search: &RunSearch) -> Sql {
         ViewType::All => "",
     });
     for condition in &search.conditions {
+        if leading.is_some_and(|(_, leading)| std::ptr::eq(leading, condition)) {
+            continue;
+        }
         sql.push(" AND ");
         restrict(&mut sql, condition);
     }
     sql.push(" ORDER BY ");
-    for order in &search.order {
-        sort(&mut sql, order);
+    for (place, order) in search.order.iter().enumerate() {
+        match leading {
+            Some(_) if place == 0 => {
+                sql.push(if order.descending {
+                    "m.value DESC, "
+                } else {
+                    "m.value, "
+                });
+            }
+            _ => sort(&mut sql, order),
+        }
     }
     sql.push("runs.start_time DESC, runs.run_id");
     sql
+}
+
+/// The metric that runs are sorted by first, if they must have it: then its index gives them in their order.
+fn leading_metric(search: &RunSearch) -> Option<(&str, &Condition<RunAttribute>)> {
+    let Field::Metric(key) = &search.order.first()?.field else {
+        return None;
+    };
+    let bounds = |condition: &&Condition<RunAttribute>| {
+        condition.field == Field::Metric(key.clone())
+            && matches!(&condition.test, Test::Number(comparison, _) if *comparison != Comparison::Unequal)
+    };
+    search
+        .conditions
+        .iter()
+        .find(bounds)
+        .map(|condition| (key.as_str(), condition))
 }
 
 fn restrict(sql: &mut Sql, condition: &Condition<RunAttribute>) {
@@ -74,7 +116,7 @@ fn restrict(sql: &mut Sql, condition: &Condition<RunAttribute>) {
         Field::Attribute(attribute) => sql.test(column(*attribute), test),
         // NaN is stored as 0, and is unequal to every number.
         Field::Metric(key) => match test {
-            Test::Number(lathe_types::search::Comparison::Unequal, _) => {
+            Test::Number(Comparison::Unequal, _) => {
                 sql.test_keyed(METRIC, "m.is_nan = 1 OR m.value", key, test)
             }
             _ => sql.test_keyed(METRIC, "m.is_nan = 0 AND m.value", key, test),

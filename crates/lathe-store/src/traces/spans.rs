@@ -188,18 +188,11 @@ fn insert(tx: &Tx<'_>, no: i64, spans: Vec<NewSpan>) -> Result<()> {
         last.insert(span.head.id, span);
     }
     forget_attributes(tx, no, last.keys())?;
-    rows::insert(
-        tx,
-        "INSERT INTO spans (trace_no, span_id, parent_id, name, kind, status, started_at_ns, ended_at_ns, tokens,
-                            cost, model, provider, bytes)",
-        13,
-        "ON CONFLICT (trace_no, span_id) DO UPDATE SET
-             parent_id = excluded.parent_id, name = excluded.name, kind = excluded.kind, status = excluded.status,
-             started_at_ns = excluded.started_at_ns, ended_at_ns = excluded.ended_at_ns, tokens = excluded.tokens,
-             cost = excluded.cost, model = excluded.model, provider = excluded.provider, bytes = excluded.bytes",
-        last.iter().map(|(id, span)| {
+    let heads: Vec<Value> = last
+        .iter()
+        .flat_map(|(id, span)| {
             let head = &span.head;
-            vec![
+            [
                 no.into(),
                 id.to_string().into(),
                 head.parent.map(|id| id.to_string()).into(),
@@ -214,27 +207,46 @@ fn insert(tx: &Tx<'_>, no: i64, spans: Vec<NewSpan>) -> Result<()> {
                 head.provider.as_deref().into(),
                 (span.content.len() as i64).into(),
             ]
-        }),
-    )?;
+        })
+        .collect();
     rows::insert(
         tx,
-        "INSERT INTO span_attributes (trace_no, span_id, key, value)",
-        4,
-        "ON CONFLICT (trace_no, span_id, key) DO NOTHING",
-        last.iter().flat_map(|(id, span)| {
+        "spans (trace_no, span_id, parent_id, name, kind, status, started_at_ns, ended_at_ns, tokens, cost, model,
+                provider, bytes)",
+        13,
+        &heads,
+        "ON CONFLICT (trace_no, span_id) DO UPDATE SET
+             parent_id = excluded.parent_id, name = excluded.name, kind = excluded.kind, status = excluded.status,
+             started_at_ns = excluded.started_at_ns, ended_at_ns = excluded.ended_at_ns, tokens = excluded.tokens,
+             cost = excluded.cost, model = excluded.model, provider = excluded.provider, bytes = excluded.bytes",
+    )?;
+    let attributes: Vec<Value> = last
+        .iter()
+        .flat_map(|(id, span)| {
             span.attributes
                 .iter()
-                .map(move |(key, value)| vec![no.into(), id.to_string().into(), key.into(), value.into()])
-        }),
-    )?;
+                .flat_map(move |(key, value)| [no.into(), id.to_string().into(), key.into(), value.into()])
+        })
+        .collect();
     rows::insert(
         tx,
-        "INSERT INTO span_contents (trace_no, span_id, content)",
+        "span_attributes (trace_no, span_id, key, value)",
+        4,
+        &attributes,
+        "ON CONFLICT (trace_no, span_id, key) DO NOTHING",
+    )?;
+    let contents: Vec<Value> = last
+        .into_iter()
+        .flat_map(|(id, span)| [no.into(), id.to_string().into(), Value::Text(span.content)])
+        .collect();
+    rows::insert(
+        tx,
+        "span_contents (trace_no, span_id, content)",
         3,
+        &contents,
         "ON CONFLICT (trace_no, span_id) DO UPDATE SET content = excluded.content",
-        last.into_iter()
-            .map(|(id, span)| vec![no.into(), id.to_string().into(), Value::Text(span.content)]),
     )
+    .map(drop)
 }
 
 /// A span that comes again may have lost attributes.
