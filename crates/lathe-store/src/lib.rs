@@ -2,7 +2,9 @@
 //! SQL. It keeps no bytes of artifacts (`lathe-blob`) and decides nothing (`lathe-automation`): it stores what it is
 //! given, whole or not at all, and says so only once it is on disk.
 
+mod access;
 mod alerts;
+mod audit;
 mod db;
 mod deployments;
 mod error;
@@ -18,19 +20,25 @@ mod metrics;
 mod migrations;
 mod params;
 mod projects;
+mod roles;
 mod rollouts;
 mod runs;
 mod samples;
 mod sql;
+mod tokens;
+mod users;
 mod verdicts;
 mod version_facts;
 mod webhooks;
 mod windows;
 
+pub mod caller;
 pub mod events;
 pub mod models;
 
-pub use db::{Cell, FromColumn, Row, Store, Tx, Value};
+pub use access::{Facts, Target};
+pub use audit::AuditSearch;
+pub use db::{Cell, FromColumn, Row, Store, StoreCounts, Tally, Tx, Value};
 pub use error::{Cause, Error, Result};
 pub use experiments::ExperimentSearch;
 pub use firings::Firing;
@@ -40,5 +48,8 @@ pub use location::{Location, Postgres};
 pub use logged_models::LoggedModelSearch;
 pub use metrics::Interval;
 pub use projects::Project;
+pub use roles::{AccessRole, DEFAULT_WORKSPACE, RoleAssignment, RolePermission};
 pub use runs::RunSearch;
 pub use samples::LabelCounts;
+pub use tokens::NewToken;
+pub use users::{Account, UserChange};

@@ -6,7 +6,9 @@ mod ids;
 mod input;
 mod time;
 
+pub mod access;
 pub mod alerts;
+pub mod audit;
 pub mod datasets;
 pub mod deployments;
 pub mod drift;
@@ -24,6 +26,7 @@ pub mod runs;
 pub mod samples;
 pub mod search;
 pub mod tags;
+pub mod users;
 pub mod webhooks;
 pub mod windows;
 

@@ -15,7 +15,10 @@ mod logged_models;
 mod metrics;
 mod model_versions;
 mod models;
+mod permissions;
+mod roles;
 mod runs;
+mod users;
 mod webhooks;
 
 /// Clients call `/api/…`, MLflow's own web page `/ajax-api/…`.
@@ -28,7 +31,10 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(models::routes())
         .merge(model_versions::routes())
         .merge(logged_models::routes())
-        .merge(webhooks::routes());
+        .merge(webhooks::routes())
+        .merge(users::routes())
+        .merge(roles::routes())
+        .merge(permissions::routes());
     Router::new()
         .merge(health::routes())
         .merge(artifacts::downloads())

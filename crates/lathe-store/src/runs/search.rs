@@ -5,7 +5,7 @@ use lathe_types::tags::{Page, PageRequest, ViewType};
 
 use super::{read, whole};
 use crate::sql::Sql;
-use crate::{Result, Store};
+use crate::{Result, Store, Tx};
 
 /// Which runs are wanted, in which order.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +36,7 @@ impl Store {
             });
         }
         self.read(move |tx| {
-            let found = sql(&search).page(tx, search.page, read)?;
+            let found = sql(tx, &search).page(tx, search.page, read)?;
             let items = found.items.into_iter().map(|run| whole(tx, run));
             Ok(Page {
                 items: items.collect::<Result<_>>()?,
@@ -47,7 +47,7 @@ impl Store {
     }
 }
 
-fn sql(search: &RunSearch) -> Sql {
+fn sql(tx: &Tx<'_>, search: &RunSearch) -> Sql {
     let mut sql = Sql::new(super::COLUMNS);
     sql.push(" WHERE runs.experiment_id IN ");
     sql.bind_list(search.experiments.iter().map(|id| id.number()));
@@ -56,6 +56,8 @@ fn sql(search: &RunSearch) -> Sql {
         ViewType::DeletedOnly => " AND runs.lifecycle = 'deleted'",
         ViewType::All => "",
     });
+    sql.push(" AND ")
+        .visible_in(tx, "runs.experiment_id", |sees| sees.runs);
     for condition in &search.conditions {
         sql.push(" AND ");
         restrict(&mut sql, condition);
