@@ -70,7 +70,7 @@ pub enum Command {
     Params(params::Args),
     Metrics(metrics::Args),
     Plots(plots::Args),
-    Server(server::Args),
+    Server(Box<server::Args>),
     Serve(serve::Args),
     Gate(gate::Args),
     Deploy(deploy::Args),

@@ -1,6 +1,6 @@
 //! The lines of the table, face by face.
 
-use lathe_types::access::Permission::{Edit, Manage, Read};
+use lathe_types::access::Permission::{self, Edit, Manage, Read};
 use lathe_types::users::{Role, Scope};
 
 use super::table::{Absent, Check, Kind, Need, Rule};
@@ -258,6 +258,7 @@ const REGISTRY: &[Rule] = &[
     webhook("PATCH", "/api/2.0/mlflow/webhooks/{id}"),
     webhook("DELETE", "/api/2.0/mlflow/webhooks/{id}"),
     webhook("POST", "/api/2.0/mlflow/webhooks/{id}/test"),
+    webhook("GET", "/api/v1/webhooks/{id}/deliveries"),
     make("/api/2.0/mlflow/registered-models/create"),
     write("POST", "/api/2.0/mlflow/registered-models/rename", MODEL_MANAGE),
     write("PATCH", "/api/2.0/mlflow/registered-models/update", MODEL_EDIT),

@@ -2,7 +2,7 @@
 //! the first in a while is told.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -21,9 +21,7 @@ pub struct ToldLately {
 impl ToldLately {
     /// Whether nothing like it was told lately; remembers it.
     pub(super) fn is_news(&self, act: &Act) -> bool {
-        let mut hasher = self.hasher.build_hasher();
-        (&act.who, &act.action, act.subject()).hash(&mut hasher);
-        let key = hasher.finish();
+        let key = self.hasher.hash_one((&act.who, &act.action, act.subject()));
         let now = Instant::now();
         let mut told = self
             .told

@@ -115,7 +115,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Metrics(args) => metrics::execute(args, &call),
         Command::Plots(args) => plots::execute(args, &call),
         Command::Status(args) => status::execute(args, &call),
-        Command::Server(args) => server::execute(args, &call),
+        Command::Server(args) => server::execute(*args, &call),
         Command::Serve(args) => serve::execute(args, &call),
         Command::Gate(args) => gate::execute(args, &call),
         Command::Deploy(args) => deploy::execute(args, &call),
