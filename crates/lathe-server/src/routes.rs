@@ -3,20 +3,31 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
+use axum::routing::get;
 
-use crate::{AppState, guard, inference, mlflow, ui, v1};
+use crate::{AppState, access, guard, inference, mlflow, modules, telemetry, ui, v1};
 
 /// Requests that are read into memory are refused beyond this; artifacts stream past it.
-const BODY_BYTES_MAX: usize = 64 << 20;
+pub(crate) const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// The whole server as one router.
 pub fn router(state: AppState) -> Router {
-    Router::new()
+    let prefix = state.options.static_prefix.clone();
+    let whole = Router::new()
         .merge(mlflow::routes())
         .merge(inference::routes())
         .merge(v1::routes())
+        .route("/metrics", get(telemetry::show))
         .merge(ui::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(state.clone(), modules::check))
+        .layer(from_fn_with_state(state.clone(), access::check))
         .layer(from_fn_with_state(state.clone(), guard::check))
-        .with_state(state)
+        .layer(from_fn_with_state(state.clone(), telemetry::tell))
+        .with_state(state);
+    match prefix.is_empty() {
+        true => whole,
+        // Probes and clients that do not know the prefix are answered all the same.
+        false => Router::new().nest(&prefix, whole.clone()).merge(whole),
+    }
 }

@@ -9,6 +9,7 @@ mod placeholders;
 mod postgres;
 mod session;
 mod sqlite;
+mod stats;
 mod value;
 mod writer;
 
@@ -20,11 +21,14 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 pub(crate) use foreign::Foreign;
 pub use session::Tx;
+pub use stats::{StoreCounts, Tally};
 pub use value::{Cell, FromColumn, Row, Value};
 
+use crate::caller;
 use crate::location::Location;
 use crate::{Error, Result, migrations};
 use session::Session;
+use stats::Stats;
 use writer::{Fate, Reply, Write, Writer};
 
 /// Writes that wait at most; more than this and callers wait for room.
@@ -43,6 +47,7 @@ struct Inner {
     readers: Mutex<Vec<Session>>,
     readers_free: Arc<Semaphore>,
     commits: watch::Receiver<u64>,
+    stats: Arc<Stats>,
 }
 
 impl Store {
@@ -52,6 +57,8 @@ impl Store {
         let (committed, commits) = watch::channel(0);
         let (opened, outcome) = mpsc::channel();
         let place = location.clone();
+        let stats = Arc::new(Stats::default());
+        let writer_stats = stats.clone();
         // Connections to PostgreSQL cannot be made or dropped on a thread that runs asynchronous code.
         std::thread::Builder::new()
             .name("store-writer".into())
@@ -69,7 +76,7 @@ impl Store {
                     return;
                 }
                 let _ = opened.send(Ok(()));
-                writer.write_in_groups(&queue, &committed);
+                writer.write_in_groups(&queue, &committed, &writer_stats);
             })
             .map_err(|_| Error::Closed)?;
         outcome.recv().map_err(|_| Error::Closed)??;
@@ -80,6 +87,7 @@ impl Store {
                 readers: Mutex::default(),
                 readers_free: Arc::new(Semaphore::new(READERS_MAX)),
                 commits,
+                stats,
             }),
         })
     }
@@ -90,6 +98,13 @@ impl Store {
         change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (done, result) = oneshot::channel();
+        let caller = caller::current();
+        let change = move |tx: &Tx<'_>| {
+            let tx = &tx.on_behalf_of(&caller);
+            let value = change(tx)?;
+            caller::record(tx)?;
+            Ok(value)
+        };
         let mut write: Write = Box::new(move |tx| {
             let outcome = match tx {
                 Ok(tx) => catch_unwind(AssertUnwindSafe(|| change(tx))).unwrap_or(Err(Error::Panicked)),
@@ -108,7 +123,10 @@ impl Store {
         });
         loop {
             match self.inner.writes.try_send(write) {
-                Ok(()) => break,
+                Ok(()) => {
+                    self.inner.stats.queued();
+                    break;
+                }
                 Err(mpsc::TrySendError::Disconnected(_)) => return Err(Error::Closed),
                 Err(mpsc::TrySendError::Full(back)) => {
                     write = back;
@@ -132,10 +150,11 @@ impl Store {
             .await
             .map_err(|_| Error::Closed)?;
         let inner = self.inner.clone();
+        let caller = caller::current();
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let mut session = inner.begin_read()?;
-            let result = query(&Tx { session: &session });
+            let result = query(&Tx::new(&session).on_behalf_of(&caller));
             // What was read was read, however the transaction ends.
             if session.rollback().is_ok() && !session.is_closed() {
                 inner.readers.lock().map_err(|_| Error::Closed)?.push(session);
@@ -143,6 +162,11 @@ impl Store {
             result
         });
         work.await.map_err(|_| Error::Closed)?
+    }
+
+    /// What the writer has done so far.
+    pub fn counts(&self) -> StoreCounts {
+        self.inner.stats.counts()
     }
 
     /// Changes whenever something was committed, by this process or (on PostgreSQL) by another one.

@@ -4,11 +4,12 @@ mod search;
 
 pub use search::ExperimentSearch;
 
+use lathe_types::access::Resource;
 use lathe_types::experiments::{Experiment, ExperimentName, ExperimentTag, NewExperiment};
 use lathe_types::tags::Tag;
 use lathe_types::{ExperimentId, Lifecycle, Millis};
 
-use crate::{Error, Result, Row, Store, Tx};
+use crate::{Error, Result, Row, Store, Tx, caller};
 
 pub(crate) const COLUMNS: &str = "experiment_id, name, artifact_location, lifecycle, created_at, updated_at";
 
@@ -32,6 +33,7 @@ impl Store {
             for tag in &new.tags {
                 set_tag(tx, id, tag)?;
             }
+            caller::owns(tx, Resource::Experiment, &id.to_string())?;
             Ok(id)
         })
         .await

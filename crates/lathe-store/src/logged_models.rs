@@ -158,7 +158,7 @@ impl Store {
             });
         }
         self.read(move |tx| {
-            let found = sql(&search).page(tx, search.page, read)?;
+            let found = sql(tx, &search).page(tx, search.page, read)?;
             let items = found.items.into_iter().map(|(no, model)| whole(tx, no, model));
             Ok(Page {
                 items: items.collect::<Result<_>>()?,
@@ -264,10 +264,12 @@ fn not_found(id: &LoggedModelId) -> Error {
 const PARAM: &str = "logged_model_params AS p WHERE p.model_no = models.model_no AND p.key = ";
 const TAG: &str = "logged_model_tags AS t WHERE t.model_no = models.model_no AND t.key = ";
 
-fn sql(search: &LoggedModelSearch) -> Sql {
+fn sql(tx: &Tx<'_>, search: &LoggedModelSearch) -> Sql {
     let mut sql = Sql::new(COLUMNS);
     sql.push(" WHERE models.deleted_at IS NULL AND models.experiment_id IN ");
     sql.bind_list(search.experiments.iter().map(|id| id.number()));
+    sql.push(" AND ")
+        .visible_in(tx, "models.experiment_id", |sees| sees.logged_models);
     for condition in &search.conditions {
         sql.push(" AND ");
         restrict(&mut sql, condition, &search.datasets);

@@ -3,7 +3,7 @@ use crate::{Error, Result};
 
 /// Numbered from 1, added and never edited. `{{serial}}` is the database's own counting primary key; `{{clustered}}`
 /// keeps the rows of a table in the order of its primary key, where the database can; `{{blob}}` holds bytes. `TEXT`
-/// sorts and compares by its bytes on either.
+/// sorts and compares by its bytes on either. `{{append_only audit}}` is the trigger that protects the audit log.
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_events.sql"),
     include_str!("../migrations/0002_tracking.sql"),
@@ -13,7 +13,25 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_traces.sql"),
     include_str!("../migrations/0007_evaluation.sql"),
     include_str!("../migrations/0008_imports.sql"),
+    include_str!("../migrations/0009_access.sql"),
 ];
+
+/// Nothing changes or removes what the audit log holds, whoever asks for it.
+const APPEND_ONLY_SQLITE: &str = "
+CREATE TRIGGER audit_keeps_rows BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+CREATE TRIGGER audit_keeps_text BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+";
+
+const APPEND_ONLY_POSTGRES: &str = "
+CREATE OR REPLACE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'the audit log only grows'; END $$;
+CREATE TRIGGER audit_keeps_rows BEFORE UPDATE OR DELETE ON audit
+FOR EACH ROW EXECUTE FUNCTION audit_only_grows();
+CREATE TRIGGER audit_keeps_all BEFORE TRUNCATE ON audit
+FOR EACH STATEMENT EXECUTE FUNCTION audit_only_grows();
+";
 
 /// Brings the schema up to date, in the caller's transaction; refuses one from the future.
 pub(crate) fn migrate(tx: &Tx<'_>) -> Result<()> {
@@ -62,6 +80,7 @@ fn for_sqlite(sql: &str) -> String {
     sql.replace("{{serial}}", "INTEGER PRIMARY KEY AUTOINCREMENT")
         .replace("{{clustered}}", "WITHOUT ROWID")
         .replace("{{blob}}", "BLOB")
+        .replace("{{append_only audit}}", APPEND_ONLY_SQLITE)
 }
 
 fn for_postgres(sql: &str) -> String {
@@ -76,4 +95,5 @@ fn for_postgres(sql: &str) -> String {
     )
     .replace("{{clustered}}", "")
     .replace("{{blob}}", "BYTEA")
+    .replace("{{append_only audit}}", APPEND_ONLY_POSTGRES)
 }

@@ -11,11 +11,12 @@ pub(crate) use told::is_prompt;
 use told::{public_tags, tell_of_version};
 
 use lathe_types::Millis;
-use lathe_types::models::{ModelName, ModelVersion, NewModelVersion, RegisteredModel, Stage};
+use lathe_types::access::Resource;
+use lathe_types::models::{ModelName, ModelVersion, NewModelVersion, PROMPT_TAG, RegisteredModel, Stage};
 use lathe_types::tags::Tag;
 use serde_json::json;
 
-use crate::{Error, Result, Row, Store, Tx, Value, events, webhooks};
+use crate::{Error, Result, Row, Store, Tx, Value, caller, events, roles, webhooks};
 
 const VERSION_COLUMNS: &str =
     "SELECT name, version, created_at, updated_at, user_id, stage, description, source,
@@ -47,6 +48,12 @@ impl Store {
             for tag in &tags {
                 set_model_tag(tx, name, tag)?;
             }
+            let is_prompt = |tag: &Tag| tag.key == PROMPT_TAG && tag.value == "true";
+            let resource = match tags.iter().any(is_prompt) {
+                true => Resource::Prompt,
+                false => Resource::RegisteredModel,
+            };
+            caller::owns(tx, resource, name)?;
             let (registered, prompt) = ("registered_model.created", "prompt.created");
             webhooks::tell_of_model(
                 tx,
@@ -92,6 +99,11 @@ impl Store {
                 let sql = format!("UPDATE {table} SET model = ?2 WHERE model = ?1");
                 tx.execute(&sql, &[(&name).into(), to.into()])?;
             }
+            if to != name {
+                for resource in [Resource::RegisteredModel, Resource::Prompt] {
+                    roles::rename(tx, resource.as_str(), &name, to)?;
+                }
+            }
             get_model(tx, to)
         })
         .await
@@ -122,6 +134,9 @@ impl Store {
         self.write(move |tx| {
             get_model(tx, &name)?;
             tx.execute("DELETE FROM registered_models WHERE name = ?1", &[(&name).into()])?;
+            for resource in [Resource::RegisteredModel, Resource::Prompt] {
+                roles::forget(tx, resource.as_str(), &name)?;
+            }
             Ok(())
         })
         .await

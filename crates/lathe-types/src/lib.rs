@@ -6,8 +6,10 @@ mod ids;
 mod input;
 mod time;
 
+pub mod access;
 pub mod alerts;
 pub mod assessments;
+pub mod audit;
 pub mod datasets;
 pub mod deployments;
 pub mod drift;
@@ -29,6 +31,7 @@ pub mod scorers;
 pub mod search;
 pub mod tags;
 pub mod traces;
+pub mod users;
 pub mod webhooks;
 pub mod windows;
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    dag, demo, deploy, doctor, drift, export, freeze, gate, gc, import, init, lineage, metrics, params, plots, predict, reproduce, rollback, run, serve, server, stage, status,
+    audit, dag, demo, deploy, doctor, drift, export, freeze, gate, gc, import, init, lineage, metrics,
+    params, permission, plots, predict, reproduce, rollback, run, serve, server, stage, status, token, user,
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
@@ -31,9 +32,27 @@ pub struct Cli {
     /// Log more; twice for still more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// The form of log lines: `text` or `json`.
+    #[arg(
+        long,
+        global = true,
+        env = "LATHE_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORM"
+    )]
+    pub log_format: LogFormat,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// What to do. The help of each command stands with its arguments.
@@ -51,7 +70,7 @@ pub enum Command {
     Params(params::Args),
     Metrics(metrics::Args),
     Plots(plots::Args),
-    Server(server::Args),
+    Server(Box<server::Args>),
     Serve(serve::Args),
     Predict(predict::Args),
     Gate(gate::Args),
@@ -64,5 +83,9 @@ pub enum Command {
     Gc(gc::Args),
     Reproduce(reproduce::Args),
     Demo(demo::Args),
+    User(user::Args),
+    Token(token::Args),
+    Permission(permission::Args),
+    Audit(audit::Args),
     Doctor(doctor::Args),
 }

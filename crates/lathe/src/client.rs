@@ -4,6 +4,8 @@
 use anyhow::{Context, anyhow};
 use axum::body::Body;
 use axum::http::{Method, Request};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,9 +24,33 @@ pub enum Client {
         url: String,
         /// Keeps connections open.
         agent: ureq::Agent,
+        /// Says who asks, as the header `Authorization` does.
+        authorization: Option<String>,
     },
     /// In this process.
     Embedded(Embedded),
+}
+
+/// The variable that holds the token of `lathe` commands.
+pub const TOKEN_VARIABLE: &str = "LATHE_TOKEN";
+
+/// Who asks: `LATHE_TOKEN`, else what the `mlflow` client goes by.
+fn authorization() -> Option<String> {
+    if let Some(token) = token() {
+        return Some(format!("Bearer {token}"));
+    }
+    let name = variable("MLFLOW_TRACKING_USERNAME")?;
+    let password = variable("MLFLOW_TRACKING_PASSWORD").unwrap_or_default();
+    Some(format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))))
+}
+
+/// The token of the caller, if there is one.
+pub fn token() -> Option<String> {
+    variable(TOKEN_VARIABLE).or_else(|| variable("MLFLOW_TRACKING_TOKEN"))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// An answer: status and body.
@@ -53,6 +79,7 @@ impl Client {
                     .timeout_global(Some(std::time::Duration::from_secs(120)))
                     .build()
                     .into(),
+                authorization: authorization(),
             }),
             Place::Embedded { database, artifacts } => {
                 Ok(Self::Embedded(Embedded::open(database, artifacts)?))
@@ -116,6 +143,20 @@ impl Client {
         .map(drop)
     }
 
+    /// PATCH with a JSON body; the answer as `T`.
+    pub fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        self.call(
+            Method::PATCH,
+            path,
+            Some(("application/json", serde_json::to_vec(body)?)),
+        )
+    }
+
+    /// DELETE; the answer is not looked at.
+    pub fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.call::<Value>(Method::DELETE, path, None).map(drop)
+    }
+
     /// PUT of a file's bytes.
     pub fn put_bytes(&self, path: &str, bytes: Vec<u8>) -> anyhow::Result<()> {
         self.call::<Value>(Method::PUT, path, Some(("application/octet-stream", bytes)))
@@ -148,7 +189,14 @@ impl Client {
         }
         let bytes = body.map(|(_, bytes)| bytes).unwrap_or_default();
         match self {
-            Self::Remote { url, agent } => {
+            Self::Remote {
+                url,
+                agent,
+                authorization,
+            } => {
+                if let Some(authorization) = authorization {
+                    request = request.header("authorization", authorization);
+                }
                 let request = request
                     .uri(format!("{url}{path}"))
                     .body(bytes)

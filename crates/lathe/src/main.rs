@@ -33,6 +33,6 @@ fn main() -> ExitCode {
     // Rust ignores SIGPIPE, so `lathe … | head` would panic in `println!`.
     process::restore_sigpipe();
     let cli = cli::Cli::parse();
-    terminal::start_logging(cli.verbose);
+    terminal::start_logging(cli.verbose, cli.log_format);
     exit::report(commands::execute(cli))
 }

@@ -71,7 +71,8 @@ pub async fn serve_until_stopped(
     router: axum::Router,
 ) -> anyhow::Result<()> {
     let (asked, stop) = tokio::sync::oneshot::channel::<()>();
-    let serve = axum::serve(listener, router).with_graceful_shutdown(async {
+    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    let serve = axum::serve(listener, service).with_graceful_shutdown(async {
         // The sender is only dropped with this whole function.
         let _ = stop.await;
     });

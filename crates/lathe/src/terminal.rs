@@ -2,10 +2,11 @@
 
 use std::io::IsTerminal;
 
+use crate::cli::LogFormat;
 use crate::exit::Hinted;
 
-/// Logs go to standard error; `-v` shows more, `LATHE_LOG` sets the filter, `LATHE_LOG_FORMAT=json` the form.
-pub fn start_logging(verbose: u8) {
+/// Logs go to standard error; `-v` shows more, `LATHE_LOG` sets the filter, `--log-format` the form.
+pub fn start_logging(verbose: u8, format: LogFormat) {
     let level = match verbose {
         0 => "warn",
         1 => "info",
@@ -16,7 +17,7 @@ pub fn start_logging(verbose: u8) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    let as_json = std::env::var_os("LATHE_LOG_FORMAT").is_some_and(|format| format == "json");
+    let as_json = format == LogFormat::Json;
     // A second start only happens in tests, where the first one's settings stay.
     let _ = if as_json {
         builder.json().try_init()

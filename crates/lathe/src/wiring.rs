@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use lathe_blob::{ArtifactPath, Artifacts};
+use lathe_server::access::Login;
 use lathe_server::inference::Deployments;
 use lathe_server::webhooks::{Sender, WebhookRules};
-use lathe_server::{AppState, Options};
+use lathe_server::{AppState, Framing, Modules, Options};
 use lathe_store::{Location, Store};
 use lathe_types::samples::Sample;
 use tokio::sync::mpsc;
@@ -30,8 +31,17 @@ pub struct Parts {
     pub samples: mpsc::Receiver<Sample>,
 }
 
+impl Parts {
+    /// Says whether people log in, which may take a look at the records first.
+    pub fn set_login(&mut self, login: Login) {
+        let mut options = Options::clone(&self.state.options);
+        options.login = login;
+        self.state.options = Arc::new(options);
+    }
+}
+
 /// What the command line may say about the server's parts.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PartOptions {
     /// Where new experiments keep their artifacts.
     pub default_artifact_root: String,
@@ -41,6 +51,18 @@ pub struct PartOptions {
     pub webhooks: WebhookRules,
     /// Whether values that are too long are cut.
     pub truncate_long_values: bool,
+    /// Origins whose pages may write.
+    pub allowed_origins: Vec<String>,
+    /// Whether Host and Origin are looked at.
+    pub guarded: bool,
+    /// Who may show the page in a frame.
+    pub framing: Framing,
+    /// The path that everything also lies under.
+    pub static_prefix: String,
+    /// The faces of the process.
+    pub modules: Modules,
+    /// Whether people log in.
+    pub login: Login,
 }
 
 impl Default for PartOptions {
@@ -50,6 +72,12 @@ impl Default for PartOptions {
             allowed_hosts: Vec::new(),
             webhooks: WebhookRules::default(),
             truncate_long_values: true,
+            allowed_origins: Vec::new(),
+            guarded: true,
+            framing: Framing::SameOrigin,
+            static_prefix: String::new(),
+            modules: Modules::default(),
+            login: Login::Local,
         }
     }
 }
@@ -74,11 +102,16 @@ pub fn open_parts(database: &Location, artifacts: &str, options: PartOptions) ->
     let deployments = Deployments::new(store.clone(), artifacts.clone(), sender, clock::now);
     let webhooks = Sender::new(options.webhooks);
     let options = Options {
-        lathe_version: env!("CARGO_PKG_VERSION"),
-        now: clock::now,
         default_artifact_root: options.default_artifact_root,
         allowed_hosts: options.allowed_hosts,
+        allowed_origins: options.allowed_origins,
+        guarded: options.guarded,
+        framing: options.framing,
+        static_prefix: options.static_prefix,
+        modules: options.modules,
+        login: options.login,
         truncate_long_values: options.truncate_long_values,
+        ..Options::new(env!("CARGO_PKG_VERSION"), clock::now)
     };
     Ok(Parts {
         state: AppState {
@@ -160,6 +193,7 @@ impl Embedded {
             store: self.state.store.clone(),
             artifacts: self.state.artifacts.clone(),
             url: None,
+            token: None,
         };
         let store = self.state.store.clone();
         let handlers = jobs::handlers(&context);

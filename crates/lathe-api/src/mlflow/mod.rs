@@ -1,6 +1,7 @@
 //! The JSON of MLflow's REST API. Fields that protocol buffers leave unset are left out, empty lists too; 64-bit
 //! integers may come as numbers or texts and go out as numbers; unknown fields are ignored.
 
+pub mod access;
 pub mod artifacts;
 pub mod assessments;
 mod body;

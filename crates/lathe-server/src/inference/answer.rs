@@ -2,6 +2,7 @@
 //! a shadow sees a copy, the rows go to the watcher.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
@@ -178,6 +179,7 @@ fn record(
             prediction,
         };
         if samples.try_send(sample).is_err() {
+            deployments.inner.samples_dropped.fetch_add(1, Relaxed);
             // Answers come first: a watcher that cannot keep up loses rows, and says so.
             tracing::warn!(
                 deployment = live.name,

@@ -1,6 +1,7 @@
 //! The models that answer, by deployment; swapped whole, so that a request sees the old split or the new one.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, RwLock};
 
 use lathe_blob::Artifacts;
@@ -22,6 +23,7 @@ pub(super) struct Inner {
     pub(super) records: Option<(Store, Artifacts)>,
     /// Where answered rows go; none where nobody watches.
     pub(super) samples: Option<mpsc::Sender<Sample>>,
+    pub(super) samples_dropped: AtomicU64,
     pub(super) now: fn() -> Millis,
     live: RwLock<BTreeMap<String, Arc<Live>>>,
 }
@@ -81,10 +83,16 @@ impl Deployments {
             inner: Arc::new(Inner {
                 records,
                 samples,
+                samples_dropped: AtomicU64::new(0),
                 now,
                 live: RwLock::default(),
             }),
         }
+    }
+
+    /// Answers whose sample found no room.
+    pub(crate) fn samples_dropped(&self) -> u64 {
+        self.inner.samples_dropped.load(Relaxed)
     }
 
     /// One model that answers everything under `name`, without records.

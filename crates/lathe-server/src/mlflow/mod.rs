@@ -18,10 +18,13 @@ mod metrics;
 mod model_versions;
 mod models;
 mod otlp;
+mod permissions;
+mod roles;
 mod runs;
 mod scorers;
 mod traces;
 mod traces_v2;
+mod users;
 mod webhooks;
 
 /// Clients call `/api/…`, MLflow's own web page `/ajax-api/…`.
@@ -39,7 +42,10 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(assessments::routes())
         .merge(eval_datasets::routes())
         .merge(scorers::routes())
-        .merge(webhooks::routes());
+        .merge(webhooks::routes())
+        .merge(users::routes())
+        .merge(roles::routes())
+        .merge(permissions::routes());
     Router::new()
         .merge(health::routes())
         .merge(artifacts::downloads())

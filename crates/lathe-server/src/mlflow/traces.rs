@@ -307,7 +307,10 @@ async fn artifact(
     let trace = state.store.get_trace(id.clone()).await?;
     let wanted = match request.path.filter(|path| !path.is_empty()) {
         Some(path) => Some(format!("attachments/{path}")),
-        None => trace.tag_value(SPANS_TAG).is_none().then(|| "traces.json".to_owned()),
+        None => trace
+            .tag_value(SPANS_TAG)
+            .is_none()
+            .then(|| "traces.json".to_owned()),
     };
     if let Some(name) = wanted {
         let place = trace.tag_value(ARTIFACTS_TAG).unwrap_or_default();

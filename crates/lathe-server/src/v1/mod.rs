@@ -1,11 +1,14 @@
 //! Lathe's own API: what MLflow's does not have. The web UI and the command line are its clients.
 
+mod access;
 mod alerts;
+mod audit;
 mod deployments;
 mod events;
 mod jobs;
 mod lineage;
 mod models;
+mod openapi;
 mod projects;
 mod samples;
 mod traces;
@@ -21,12 +24,15 @@ use crate::AppState;
 pub(crate) fn routes() -> Router<AppState> {
     let nouns = Router::new()
         .route("/about", get(about))
+        .merge(access::routes())
         .merge(alerts::routes())
+        .merge(audit::routes())
         .merge(deployments::routes())
         .merge(events::routes())
         .merge(jobs::routes())
         .merge(lineage::routes())
         .merge(models::routes())
+        .merge(openapi::routes())
         .merge(projects::routes())
         .merge(samples::routes())
         .merge(traces::routes())

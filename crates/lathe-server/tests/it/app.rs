@@ -29,6 +29,16 @@ pub struct App {
 
 /// A fresh server.
 pub fn app() -> App {
+    app_with(|_| {})
+}
+
+/// A fresh server with other options.
+pub fn app_with(choose: impl FnOnce(&mut Options)) -> App {
+    let mut options = Options {
+        allowed_hosts: vec!["*".into()],
+        ..Options::new("0.0.0-test", || Millis(NOW))
+    };
+    choose(&mut options);
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&location(folder.path())).unwrap();
     let artifacts = Artifacts::local(folder.path().join("artifacts"));
@@ -39,13 +49,7 @@ pub fn app() -> App {
         artifacts: artifacts.clone(),
         deployments: deployments.clone(),
         webhooks: lathe_server::webhooks::Sender::new(lathe_server::webhooks::WebhookRules::default()),
-        options: Arc::new(Options {
-            lathe_version: "0.0.0-test",
-            now: || Millis(NOW),
-            default_artifact_root: "mlflow-artifacts:/".into(),
-            allowed_hosts: vec!["*".into()],
-            truncate_long_values: true,
-        }),
+        options: Arc::new(options),
     };
     App {
         router: lathe_server::router(state),

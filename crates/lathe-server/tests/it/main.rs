@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod access;
+mod accounts;
 mod app;
 mod databases;
 mod experiments;
 mod inference;
 mod logged_models;
+mod operations;
 mod random;
 mod registry;
 mod runs;

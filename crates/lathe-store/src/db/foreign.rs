@@ -15,7 +15,7 @@ impl Foreign {
 
     /// Reads. Nothing is locked between two statements: whoever owns the database may go on writing.
     pub(crate) fn read<T>(&self, query: impl FnOnce(&Tx<'_>) -> Result<T>) -> Result<T> {
-        query(&Tx::of(&self.session))
+        query(&Tx::new(&self.session))
     }
 
     /// Every table with each of its columns.

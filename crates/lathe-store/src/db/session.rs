@@ -3,6 +3,7 @@
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::value::{self, Row, Source, Value};
+use crate::caller::Caller;
 use crate::location::Location;
 use crate::{Error, Result};
 
@@ -84,13 +85,32 @@ impl Session {
 
 /// One transaction: what a change or a query sees.
 pub struct Tx<'a> {
-    pub(super) session: &'a Session,
+    session: &'a Session,
+    caller: &'a Caller,
 }
 
+/// Who is behind what the server does by itself.
+static NOBODY: Caller = Caller::NOBODY;
+
 impl<'a> Tx<'a> {
-    /// What a session sees, in a transaction or out of one.
-    pub(super) fn of(session: &'a Session) -> Self {
-        Self { session }
+    pub(super) fn new(session: &'a Session) -> Self {
+        Self {
+            session,
+            caller: &NOBODY,
+        }
+    }
+
+    /// The same transaction, for a caller.
+    pub(super) fn on_behalf_of<'b>(&'b self, caller: &'b Caller) -> Tx<'b> {
+        Tx {
+            session: self.session,
+            caller,
+        }
+    }
+
+    /// For whom this is read or written.
+    pub(crate) fn caller(&self) -> &'a Caller {
+        self.caller
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::session::{Session, Tx};
+use super::stats::Stats;
 use crate::location::Location;
 use crate::{Error, Result};
 
@@ -43,7 +44,7 @@ impl Writer {
     pub(super) fn open(location: &Location, prepare: impl FnOnce(&Tx<'_>) -> Result<()>) -> Result<Self> {
         let mut session = Session::establish(location)?;
         session.begin_write()?;
-        prepare(&Tx { session: &session })?;
+        prepare(&Tx::new(&session))?;
         session.commit()?;
         Ok(Self {
             location: location.clone(),
@@ -51,17 +52,26 @@ impl Writer {
         })
     }
 
-    pub(super) fn write_in_groups(&mut self, queue: &mpsc::Receiver<Write>, committed: &watch::Sender<u64>) {
+    pub(super) fn write_in_groups(
+        &mut self,
+        queue: &mpsc::Receiver<Write>,
+        committed: &watch::Sender<u64>,
+        stats: &Stats,
+    ) {
         while let Ok(first) = queue.recv() {
+            let began = Instant::now();
             let mut waiting = Vec::new();
             let result = match self.begin() {
                 Ok(session) => commit_group(session, first, queue, &mut waiting),
                 Err(error) => {
                     // Whoever waited beside it has waited long enough too.
                     let others = std::iter::from_fn(|| queue.try_recv().ok());
+                    let mut given_up = 0;
                     for write in std::iter::once(first).chain(others.take(super::QUEUE_MAX)) {
                         write(Err(&error)).1(Err(&error));
+                        given_up += 1;
                     }
+                    stats.committed(given_up, began.elapsed());
                     continue;
                 }
             };
@@ -73,6 +83,7 @@ impl Writer {
                 committed.send_modify(|count| *count += 1);
             }
             let result = result.map(|_| ());
+            stats.committed(waiting.len(), began.elapsed());
             for Waiting { reply, failed } in waiting {
                 reply(match &failed {
                     Some(error) => Err(error),
@@ -138,7 +149,7 @@ fn commit_group(
             waiting.push(Waiting { reply, failed: None });
             return Err(error);
         }
-        let (fate, reply) = write(Ok(&Tx { session }));
+        let (fate, reply) = write(Ok(&Tx::new(session)));
         let (ended, failed) = match fate {
             Fate::Keep => match session.keep() {
                 // The change was undone alone; the others live.

@@ -4,7 +4,7 @@ use lathe_types::tags::{Page, PageRequest, ViewType};
 
 use super::{COLUMNS, experiment, tags};
 use crate::sql::Sql;
-use crate::{Result, Store};
+use crate::{Result, Store, Tx};
 
 /// Which experiments are wanted, in which order.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ impl Store {
     /// The experiments that fit.
     pub async fn search_experiments(&self, search: ExperimentSearch) -> Result<Page<Experiment>> {
         self.read(move |tx| {
-            let mut found = sql(&search).page(tx, search.page, experiment)?;
+            let mut found = sql(tx, &search).page(tx, search.page, experiment)?;
             for experiment in &mut found.items {
                 experiment.tags = tags(tx, experiment.id)?;
             }
@@ -35,7 +35,7 @@ impl Store {
     }
 }
 
-fn sql(search: &ExperimentSearch) -> Sql {
+fn sql(tx: &Tx<'_>, search: &ExperimentSearch) -> Sql {
     let mut sql = Sql::new("SELECT ");
     sql.push(COLUMNS);
     sql.push(match search.view {
@@ -43,6 +43,7 @@ fn sql(search: &ExperimentSearch) -> Sql {
         ViewType::DeletedOnly => " FROM experiments WHERE lifecycle = 'deleted'",
         ViewType::All => " FROM experiments WHERE TRUE",
     });
+    sql.push(" AND ").visible_in(tx, "experiment_id", |_| None);
     for condition in &search.conditions {
         sql.push(" AND ");
         match &condition.field {

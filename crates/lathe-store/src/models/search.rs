@@ -36,7 +36,7 @@ impl Store {
     /// The registered models that fit. Prompts are left out unless a condition asks for their tag.
     pub async fn search_registered_models(&self, search: ModelSearch) -> Result<Page<RegisteredModel>> {
         self.read(move |tx| {
-            let found = models_sql(&search).page(tx, search.page, |row| row.get::<String>(0))?;
+            let found = models_sql(tx, &search).page(tx, search.page, |row| row.get::<String>(0))?;
             let items = found.items.iter().map(|name| get_model(tx, name));
             Ok(Page {
                 items: items.collect::<Result<_>>()?,
@@ -49,7 +49,7 @@ impl Store {
     /// The versions that fit.
     pub async fn search_model_versions(&self, search: VersionSearch) -> Result<Page<ModelVersion>> {
         self.read(move |tx| {
-            let found = versions_sql(&search).page(tx, search.page, version_row)?;
+            let found = versions_sql(tx, &search).page(tx, search.page, version_row)?;
             let items = found.items.into_iter().map(|version| with_tags(tx, version));
             Ok(Page {
                 items: items.collect::<Result<_>>()?,
@@ -85,8 +85,9 @@ pub(super) fn latest_versions(tx: &Tx<'_>, name: &str, stages: &[Stage]) -> Resu
     Ok(latest)
 }
 
-fn models_sql(search: &ModelSearch) -> Sql {
-    let mut sql = Sql::new("SELECT name FROM registered_models WHERE TRUE");
+fn models_sql(tx: &Tx<'_>, search: &ModelSearch) -> Sql {
+    let mut sql = Sql::new("SELECT name FROM registered_models WHERE ");
+    sql.visible_model(tx, "registered_models.name");
     let about_prompts =
         |condition: &Condition<ModelAttribute>| condition.field == Field::Tag(PROMPT_TAG.into());
     let not_a_prompt = Test::Text {
@@ -130,9 +131,9 @@ fn without_prompts(sql: &mut Sql) -> &mut Sql {
         .test_keyed(MODEL_TAG, "t.value", PROMPT_TAG, &prompt)
 }
 
-fn versions_sql(search: &VersionSearch) -> Sql {
+fn versions_sql(tx: &Tx<'_>, search: &VersionSearch) -> Sql {
     let mut sql = Sql::new(VERSION_COLUMNS);
-    sql.push(" WHERE TRUE");
+    sql.push(" WHERE ").visible_model(tx, "model_versions.name");
     for condition in &search.conditions {
         sql.push(" AND ");
         match &condition.field {

@@ -53,6 +53,7 @@ impl Store {
                  WHERE d.experiment_id IN ",
             );
             sql.bind_list(experiments.iter().map(|id| id.number()));
+            sql.push(" AND ").visible_in(tx, "d.experiment_id", |_| None);
             sql.push(" ORDER BY d.experiment_id, d.name, d.digest, c.value");
             let found = sql.page(tx, PageRequest { offset: 0, limit }, |row| {
                 Ok(DatasetSummary {

@@ -6,7 +6,7 @@ use lathe_types::tags::{Page, PageRequest, ViewType};
 use super::read;
 use super::whole::all_whole;
 use crate::sql::Sql;
-use crate::{Result, Store};
+use crate::{Result, Store, Tx};
 
 /// Which runs are wanted, in which order.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,7 @@ impl Store {
             });
         }
         self.read(move |tx| {
-            let found = sql(&search).page(tx, search.page, read)?;
+            let found = sql(tx, &search).page(tx, search.page, read)?;
             Ok(Page {
                 items: all_whole(tx, found.items)?,
                 next: found.next,
@@ -47,7 +47,7 @@ impl Store {
     }
 }
 
-fn sql(search: &RunSearch) -> Sql {
+fn sql(tx: &Tx<'_>, search: &RunSearch) -> Sql {
     let mut sql = Sql::new(super::COLUMNS);
     let leading = leading_metric(search);
     match leading {
@@ -70,6 +70,8 @@ fn sql(search: &RunSearch) -> Sql {
         ViewType::DeletedOnly => " AND runs.lifecycle = 'deleted'",
         ViewType::All => "",
     });
+    sql.push(" AND ")
+        .visible_in(tx, "runs.experiment_id", |sees| sees.runs);
     for condition in &search.conditions {
         if leading.is_some_and(|(_, leading)| std::ptr::eq(leading, condition)) {
             continue;

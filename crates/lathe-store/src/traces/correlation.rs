@@ -36,6 +36,7 @@ impl Store {
             let count = |filters: &[&[TraceCondition]]| -> Result<i64> {
                 let mut sql = Sql::new("SELECT COUNT(*) FROM traces WHERE traces.experiment_id IN ");
                 sql.bind_list(experiments.iter().map(|id| id.number()));
+                sql.push(" AND ").visible_in(tx, "traces.experiment_id", |_| None);
                 for conditions in filters {
                     sql.push(" AND (");
                     restrict_all(&mut sql, conditions)?;

@@ -40,6 +40,7 @@ impl Store {
             let mut sql = Sql::new(COLUMNS);
             sql.push(" WHERE traces.experiment_id IN ");
             sql.bind_list(search.experiments.iter().map(|id| id.number()));
+            sql.push(" AND ").visible_in(tx, "traces.experiment_id", |_| None);
             sql.push(" AND ");
             restrict_all(&mut sql, &search.conditions)?;
             sql.push(" ORDER BY ");

@@ -11,6 +11,7 @@ use crate::exit::{Outcome, hinted};
 use crate::project::ProjectFile;
 use crate::settings::Place;
 
+pub mod audit;
 pub mod dag;
 pub mod demo;
 pub mod deploy;
@@ -25,6 +26,7 @@ pub mod init;
 pub mod lineage;
 pub mod metrics;
 pub mod params;
+pub mod permission;
 pub mod plots;
 pub mod predict;
 pub mod reproduce;
@@ -35,6 +37,8 @@ pub mod serve;
 pub mod server;
 pub mod stage;
 pub mod status;
+pub mod token;
+pub mod user;
 pub mod values;
 
 /// What every command knows of its call.
@@ -131,7 +135,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Metrics(args) => metrics::execute(args, &call),
         Command::Plots(args) => plots::execute(args, &call),
         Command::Status(args) => status::execute(args, &call),
-        Command::Server(args) => server::execute(args, &call),
+        Command::Server(args) => server::execute(*args, &call),
         Command::Serve(args) => serve::execute(args, &call),
         Command::Predict(args) => predict::execute(args, &call),
         Command::Gate(args) => gate::execute(args, &call),
@@ -144,6 +148,10 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Lineage(args) => lineage::execute(args, &call),
         Command::Reproduce(args) => reproduce::execute(args, &call),
         Command::Demo(args) => demo::execute(args, &call),
+        Command::User(args) => user::execute(args, &call),
+        Command::Token(args) => token::execute(args, &call),
+        Command::Permission(args) => permission::execute(args, &call),
+        Command::Audit(args) => audit::execute(args, &call),
         Command::Doctor(args) => doctor::execute(args, &call),
     }
 }

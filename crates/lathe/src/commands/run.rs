@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Call;
 use super::selection::StageSelection;
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::exit::{Outcome, hinted};
 use crate::project::ProjectFile;
 use crate::python::{self, Python};
@@ -395,7 +395,7 @@ fn run_tags(
 
 /// What every stage finds in its environment, so that unchanged MLflow code logs to this run.
 fn stage_environment(project: &ProjectFile, run: &TrackedRun, tracking_url: &str) -> Vec<(String, String)> {
-    [
+    let mut environment: Vec<(String, String)> = [
         ("MLFLOW_TRACKING_URI", tracking_url),
         ("MLFLOW_RUN_ID", run.run_id.as_str()),
         ("MLFLOW_EXPERIMENT_NAME", project.spec.project.name.as_str()),
@@ -404,7 +404,10 @@ fn stage_environment(project: &ProjectFile, run: &TrackedRun, tracking_url: &str
         ("PYTHONUNBUFFERED", "1"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .to_vec()
+    .to_vec();
+    // Stages are let in as the command is.
+    environment.extend(client::token().map(|token| ("MLFLOW_TRACKING_TOKEN".to_owned(), token)));
+    environment
 }
 
 fn register_models(

@@ -22,6 +22,8 @@ pub struct Context {
     pub artifacts: Artifacts,
     /// This server's own address, for child processes; none without a socket.
     pub url: Option<String>,
+    /// The token that opens it to them, where people log in.
+    pub token: Option<String>,
 }
 
 /// The handler of every kind of job.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Context;
 use crate::exit::hinted;
 use crate::settings::STATE_FOLDER;
-use crate::{git, process};
+use crate::{client, git, process};
 
 #[derive(Deserialize)]
 struct Payload {
@@ -35,7 +35,11 @@ pub async fn execute(context: Context, job: Job) -> anyhow::Result<JobDone> {
     let prepared = tokio::task::spawn_blocking(move || prepare(&root, id, &set));
     let worktree = prepared.await.context("the preparation was cut off")??;
 
-    let child = tokio::process::Command::new(std::env::current_exe()?)
+    let mut command = tokio::process::Command::new(std::env::current_exe()?);
+    if let Some(token) = &context.token {
+        command.env(client::TOKEN_VARIABLE, token);
+    }
+    let child = command
         .args(["run", "--json", "--server", &url])
         .current_dir(&worktree.folder)
         .stdin(Stdio::null())

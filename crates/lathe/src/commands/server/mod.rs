@@ -1,9 +1,14 @@
+mod access;
+mod drop_in;
+mod only;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::ArgAction;
 use clap::builder::{BoolishValueParser, FalseyValueParser};
+use lathe_server::access::Login;
 use lathe_server::webhooks::{self, WebhookRules};
 use lathe_store::Location;
 
@@ -24,11 +29,13 @@ use crate::{clock, jobs, process, terminal};
 ///   lathe server --port 0                                 on a free port, which is printed
 ///   lathe server --backend-store-uri sqlite:///mlflow.db --artifacts-destination ./artifacts
 ///   PGPASSWORD=… lathe server --database postgresql://lathe@db.internal/lathe
+///   lathe server --auth --host 0.0.0.0 --allowed-hosts ml.example
+///   lathe server --only tracking,registry,ui
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, disable_help_flag = true)]
 pub struct Args {
     /// The address to listen on.
-    #[arg(long, env = "MLFLOW_HOST", default_value = "127.0.0.1")]
+    #[arg(short, long, env = "MLFLOW_HOST", default_value = "127.0.0.1")]
     host: String,
     /// The port; 0 takes a free one.
     #[arg(short, long, env = "MLFLOW_PORT", default_value_t = 5000)]
@@ -49,9 +56,6 @@ pub struct Args {
     /// Where new experiments keep their artifacts; through this server if absent.
     #[arg(long, env = "MLFLOW_DEFAULT_ARTIFACT_ROOT", value_name = "URI")]
     default_artifact_root: Option<String>,
-    /// Host names that may be asked for beside loopback, comma separated; `*` allows all.
-    #[arg(long, env = "MLFLOW_SERVER_ALLOWED_HOSTS", value_delimiter = ',')]
-    allowed_hosts: Vec<String>,
     /// Schemes that webhooks may have, comma separated: `https`, and `http` for receivers on this machine.
     #[arg(
         long,
@@ -78,9 +82,19 @@ pub struct Args {
         value_parser = BoolishValueParser::new()
     )]
     truncate_long_values: bool,
-    /// Listen beyond loopback although nobody has to log in.
-    #[arg(long)]
-    no_auth_beyond_loopback: bool,
+    /// The path that everything also lies under, as `/mlflow`; for a proxy that does not take it off.
+    #[arg(long, env = "MLFLOW_STATIC_PREFIX", value_name = "PATH", value_parser = drop_in::static_prefix)]
+    static_prefix: Option<String>,
+    /// Only these modules, comma separated: tracking, registry, artifacts, inference, monitoring, automation, ui.
+    #[arg(long, value_delimiter = ',', value_name = "MODULES", value_parser = only::parse)]
+    only: Vec<only::Module>,
+    #[command(flatten)]
+    access: access::AccessArgs,
+    #[command(flatten)]
+    drop_in: drop_in::DropIn,
+    /// Print help. (`-h` is the host, as in `mlflow server`.)
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
 }
 
 /// Serves until asked to stop.
@@ -101,7 +115,16 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         Some(uri) => uri.clone(),
         None => artifacts.to_string_lossy().into_owned(),
     };
-    let address = address_of(&args)?;
+    let auth = args.access.wants_auth() || args.drop_in.asks_for_auth()?;
+    let address = address_of(&args, auth)?;
+    for notice in args.drop_in.notices(args.backend_store_uri.as_deref()) {
+        eprintln!("notice: {notice}");
+    }
+    let running = only::Running::choose(
+        &args.only,
+        args.drop_in.serves_artifacts(),
+        args.drop_in.artifacts_only,
+    )?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| {
@@ -112,17 +135,30 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         })?;
         let url = format!("http://{}", listener.local_addr()?);
         let options = PartOptions {
-            default_artifact_root: args
-                .default_artifact_root
-                .unwrap_or_else(|| "mlflow-artifacts:/".into()),
-            allowed_hosts: args.allowed_hosts,
+            default_artifact_root: match args.default_artifact_root.clone() {
+                Some(root) => root,
+                None if running.modules.artifacts => "mlflow-artifacts:/".into(),
+                // Clients on this machine reach the folder themselves.
+                None => format!("file://{}", std::path::absolute(&artifacts)?.display()),
+            },
+            allowed_hosts: args.access.allowed_hosts.clone(),
+            allowed_origins: args.access.cors_allowed_origins.clone(),
+            guarded: !args.access.disable_security_middleware,
+            framing: args.access.framing()?,
+            static_prefix: args.static_prefix.clone().unwrap_or_default(),
+            modules: running.modules,
+            login: Login::Off,
             webhooks: WebhookRules {
-                schemes: args.webhook_schemes,
+                schemes: args.webhook_schemes.clone(),
                 private_addresses: args.webhook_private_addresses,
             },
             truncate_long_values: args.truncate_long_values,
         };
-        let parts = wiring::open_parts(&database, &artifacts, options)?;
+        let mut parts = wiring::open_parts(&database, &artifacts, options)?;
+        if auth {
+            let login = args.access.open_door(&parts.state.store).await?;
+            parts.set_login(login);
+        }
         let state = parts.state;
         if let Some(project) = &project {
             let root = project.root.to_string_lossy().into_owned();
@@ -136,28 +172,39 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             store: state.store.clone(),
             artifacts: state.artifacts.clone(),
             url: Some(url.clone()),
+            token: match &state.options.login {
+                Login::On(door) => Some(door.internal_token().to_owned()),
+                Login::Off | Login::Local => None,
+            },
         };
-        // Ready means ready: what is deployed answers from the first request on.
-        state.deployments.refresh().await;
         let mut loops = tokio::task::JoinSet::new();
         loops.spawn(sweep(state.artifacts.clone()));
-        loops.spawn(state.deployments.clone().follow());
         loops.spawn(webhooks::deliver(
             state.store.clone(),
             state.webhooks.clone(),
             clock::now,
         ));
-        loops.spawn(lathe_automation::windows::watch(
-            state.store.clone(),
-            parts.samples,
-            clock::now,
-        ));
-        loops.spawn(lathe_automation::reconcile::run(state.store.clone(), clock::now));
-        loops.spawn(lathe_automation::jobs::work(
-            state.store.clone(),
-            jobs::handlers(&context),
-            clock::now,
-        ));
+        if running.modules.inference {
+            // Ready means ready: what is deployed answers from the first request on.
+            state.deployments.refresh().await;
+            loops.spawn(state.deployments.clone().follow());
+        }
+        // Whoever answers keeps what it answered.
+        if running.monitoring || running.modules.inference {
+            loops.spawn(lathe_automation::windows::watch(
+                state.store.clone(),
+                parts.samples,
+                clock::now,
+            ));
+        }
+        if running.automation {
+            loops.spawn(lathe_automation::reconcile::run(state.store.clone(), clock::now));
+            loops.spawn(lathe_automation::jobs::work(
+                state.store.clone(),
+                jobs::handlers(&context),
+                clock::now,
+            ));
+        }
 
         announce(call, &url, started)?;
         let router = lathe_server::router(state);
@@ -191,7 +238,7 @@ fn announce(call: &Call, url: &str, started: Instant) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn address_of(args: &Args) -> anyhow::Result<SocketAddr> {
+fn address_of(args: &Args, auth: bool) -> anyhow::Result<SocketAddr> {
     use std::net::ToSocketAddrs;
     let host = if args.host == "localhost" {
         "127.0.0.1"
@@ -208,13 +255,13 @@ fn address_of(args: &Args) -> anyhow::Result<SocketAddr> {
                 "try `--host 127.0.0.1`",
             )
         })?;
-    if !address.ip().is_loopback() && !args.no_auth_beyond_loopback {
+    if !address.ip().is_loopback() && !auth && !args.access.no_auth_beyond_loopback {
         return Err(hinted(
             format!(
                 "`{}` can be reached from other machines, and nobody has to log in",
                 args.host
             ),
-            "say `--no-auth-beyond-loopback` if that is meant, or listen on 127.0.0.1 behind a proxy",
+            "say `--auth`, or `--no-auth-beyond-loopback` if that is meant, or listen on 127.0.0.1 behind a proxy",
         ));
     }
     Ok(address)
