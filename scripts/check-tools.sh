@@ -20,7 +20,7 @@ at_least() { # name, version found, version needed, how to get it
 
 need git "records the commit of every run" "Install it with your system's packages."
 if need cargo "builds Lathe" "Install Rust with rustup (https://rustup.rs)."; then
-    at_least cargo "$(cargo --version | cut -d' ' -f2)" 1.90.0 "Run: rustup update"
+    at_least cargo "$(cargo --version | cut -d' ' -f2)" 1.92.0 "Run: rustup update"
 fi
 need cc "links Lathe and compiles SQLite" "Install gcc or clang (Debian: build-essential)."
 if need python3 "runs the example's stages" "Install Python 3.11 or newer."; then

@@ -15,6 +15,8 @@ pub struct PathError {
 
 impl ArtifactPath {
     const BYTES_MAX: usize = 4_096;
+    /// Folders are opened one in another.
+    const PARTS_MAX: usize = 128;
 
     /// Reads a path that a client wrote, already percent-decoded.
     pub fn parse(text: &str) -> Result<Self, PathError> {
@@ -45,6 +47,9 @@ impl ArtifactPath {
         let mut parts = text_in_form.split('/').peekable();
         if !text_in_form.is_empty() && parts.any(|part| matches!(part, "" | "." | "..") || 255 < part.len()) {
             return refuse("a part of it is empty, `.`, `..` or longer than 255 bytes");
+        }
+        if Self::PARTS_MAX < text_in_form.split('/').count() {
+            return refuse("it is more than 128 folders deep");
         }
         // `C:` would be another drive elsewhere.
         let drive = text_in_form.as_bytes();

@@ -102,6 +102,14 @@ impl From<lathe_blob::Error> for ApiError {
                 );
                 Self::new(ErrorKind::Internal, "the server failed; its log says why")
             }
+            kind @ (ErrorKind::Unavailable | ErrorKind::PermissionDenied) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    hint = error.hint(),
+                    "the object store failed"
+                );
+                Self::new(kind, error.to_string())
+            }
             kind => Self::new(kind, error.to_string()),
         }
     }

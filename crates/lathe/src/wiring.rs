@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use lathe_blob::Artifacts;
+use lathe_blob::{ArtifactPath, Artifacts};
 use lathe_server::inference::Deployments;
 use lathe_server::webhooks::{Sender, WebhookRules};
 use lathe_server::{AppState, Options};
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::exit::hint;
 use crate::jobs::{self, Context as JobContext};
+use crate::settings::cache_folder;
 
 /// Samples on their way from answers to windows; more than this and samples are dropped, and the
 /// log says so.
@@ -54,12 +55,10 @@ impl Default for PartOptions {
 }
 
 /// Opens the records and joins the parts over them.
-pub fn open_parts(database: &Location, artifacts: &Path, options: PartOptions) -> anyhow::Result<Parts> {
-    let beside = match database {
-        Location::Sqlite(path) => path.parent(),
-        Location::Postgres(_) => None,
-    };
-    for folder in [beside, Some(artifacts)].into_iter().flatten() {
+pub fn open_parts(database: &Location, artifacts: &str, options: PartOptions) -> anyhow::Result<Parts> {
+    if let Location::Sqlite(path) = database
+        && let Some(folder) = path.parent()
+    {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("failed to create `{}`", folder.display()))?;
     }
@@ -70,7 +69,7 @@ pub fn open_parts(database: &Location, artifacts: &Path, options: PartOptions) -
         };
         anyhow::Error::new(error).context(hint("the records cannot be opened", what_now))
     })?;
-    let artifacts = Artifacts::local(artifacts);
+    let artifacts = open_artifacts(artifacts, vec![options.default_artifact_root.clone()])?;
     let (sender, samples) = mpsc::channel(SAMPLES_MAX);
     let deployments = Deployments::new(store.clone(), artifacts.clone(), sender, clock::now);
     let webhooks = Sender::new(options.webhooks);
@@ -93,6 +92,21 @@ pub fn open_parts(database: &Location, artifacts: &Path, options: PartOptions) -
     })
 }
 
+/// Opens the artifacts at a folder or an object store; `roots` are the object stores that clients are told to use.
+pub fn open_artifacts(url: &str, roots: Vec<String>) -> anyhow::Result<Artifacts> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let settings = lathe_blob::Settings::from_environment(environment);
+    // Without a home nothing is cached for longer than this machine runs.
+    let cache = cache_folder().unwrap_or_else(|_| std::env::temp_dir().join("lathe"));
+    let artifacts = Artifacts::open(url, &settings, cache.join("artifacts"), roots)?;
+    if let Some(folder) = artifacts.local_path(&ArtifactPath::default()) {
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("failed to create `{}`", folder.display()))?;
+    }
+    Ok(artifacts)
+}
+
 /// The repository's own store, used in this process.
 pub struct Embedded {
     /// Runs what is asynchronous.
@@ -113,7 +127,7 @@ impl Embedded {
             let _inside = runtime.enter();
             open_parts(
                 &Location::Sqlite(database.to_owned()),
-                artifacts,
+                &artifacts.to_string_lossy(),
                 PartOptions::default(),
             )?
         };

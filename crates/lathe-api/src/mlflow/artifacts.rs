@@ -1,6 +1,10 @@
-//! Listings of artifacts.
+//! Artifacts: listings, uploads in parts, signed addresses.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use super::Int64;
 
 /// A file or folder in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,4 +52,109 @@ pub struct Artifacts {
     pub root_uri: String,
     /// By name, with paths relative to that root.
     pub files: Vec<FileInfo>,
+}
+
+/// `POST mlflow-artifacts/mpu/create/FOLDER`
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct CreateMultipart {
+    /// The file as the client calls it; its last part names the artifact in the folder.
+    pub path: Option<String>,
+    /// How many parts it will have; 1 if absent.
+    pub num_parts: Option<Int64>,
+}
+
+/// The answer to [`CreateMultipart`].
+#[derive(Debug, Clone, Serialize)]
+pub struct MultipartCreated {
+    /// What the upload is completed by.
+    pub upload_id: String,
+    /// Where its parts go.
+    pub credentials: Vec<PartCredential>,
+}
+
+/// Where one part goes, by PUT.
+#[derive(Debug, Clone, Serialize)]
+pub struct PartCredential {
+    /// The address.
+    pub url: String,
+    /// From 1.
+    pub part_number: u32,
+    /// What must be sent along.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// `POST mlflow-artifacts/mpu/complete/FOLDER` and `mpu/abort/FOLDER`
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct FinishMultipart {
+    /// As in [`CreateMultipart`].
+    pub path: Option<String>,
+    /// The upload.
+    pub upload_id: Option<String>,
+    /// Every part, to complete it.
+    #[serde(default)]
+    pub parts: Vec<FinishedPart>,
+}
+
+/// A part that was sent.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FinishedPart {
+    /// From 1.
+    pub part_number: Int64,
+    /// What its PUT was answered with.
+    pub etag: String,
+}
+
+/// One part in the listing of an upload.
+#[derive(Debug, Clone, Serialize)]
+pub struct PartInfo {
+    /// From 1.
+    pub part_number: u32,
+    /// Its bytes.
+    pub size: u64,
+    /// What it is completed by.
+    pub etag: String,
+}
+
+/// `GET mlflow-artifacts/mpu/parts/ID`: what of an upload is there, so that a client goes on with the rest.
+#[derive(Debug, Clone, Serialize)]
+pub struct Parts {
+    /// By number.
+    pub parts: Vec<PartInfo>,
+}
+
+/// `GET mlflow-artifacts/presigned/PATH`: an address to read a file at.
+#[derive(Debug, Clone, Serialize)]
+pub struct PresignedFile {
+    /// The address.
+    pub url: String,
+    /// What must be sent along.
+    pub headers: BTreeMap<String, String>,
+    /// Bytes.
+    pub file_size: u64,
+}
+
+/// `POST mlflow/artifacts/presigned-upload-url` and `presigned-download-url`
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Presign {
+    /// Whose artifact, if a run's.
+    pub run_id: Option<String>,
+    /// Whose artifact, if a logged model's.
+    pub model_id: Option<String>,
+    /// The artifact below their root.
+    pub path: Option<String>,
+    /// Seconds that the address works.
+    pub expiration: Option<Int64>,
+}
+
+/// The answer to [`Presign`].
+#[derive(Debug, Clone, Serialize)]
+pub struct Presigned {
+    /// The address.
+    pub presigned_url: String,
+    /// What must be sent along.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Bytes, of what can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_size: Option<u64>,
 }

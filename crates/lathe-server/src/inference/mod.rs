@@ -18,7 +18,7 @@ use crate::AppState;
 
 pub use deployments::Deployments;
 pub use source::version_folder;
-pub(crate) use source::{artifact_path, location_of_version};
+pub(crate) use source::{location_of_version, place_of};
 
 /// Requests larger than this are refused.
 const BODY_BYTES_MAX: usize = 64 << 20;

@@ -6,7 +6,7 @@ use lathe_types::{ErrorKind, RunId};
 
 use crate::ApiError;
 
-/// The local folder with a version's files.
+/// A local folder with a version's files: where they lie, or a copy if that is an object store.
 pub async fn version_folder(
     store: &Store,
     artifacts: &Artifacts,
@@ -14,16 +14,32 @@ pub async fn version_folder(
     version: u32,
 ) -> Result<PathBuf, ApiError> {
     let uri = location_of_version(store, model, version).await?;
-    let path = artifact_path(&uri).ok_or_else(|| {
+    let (artifacts, path) = place_of(store, artifacts, &uri).await.map_err(|error| {
         ApiError::new(
             ErrorKind::NotImplemented,
-            format!(
-                "version {version} of `{model}` is kept at `{uri}`, which this server does not reach; \
-                 models are served from its own artifacts"
-            ),
+            format!("version {version} of `{model}` cannot be loaded: {}", error.message()),
         )
     })?;
-    Ok(artifacts.local_path(&path?))
+    Ok(artifacts.folder(&path).await?)
+}
+
+/// The store and the path in it that a location names: this server's own artifacts, or a place where it tells clients to
+/// keep theirs.
+pub(crate) async fn place_of(
+    _store: &Store,
+    artifacts: &Artifacts,
+    uri: &str,
+) -> Result<(Artifacts, ArtifactPath), ApiError> {
+    if let Some(path) = artifact_path(uri) {
+        return Ok((artifacts.clone(), path?));
+    }
+    if let Some(found) = artifacts.within(uri)? {
+        return Ok(found);
+    }
+    Err(ApiError::new(
+        ErrorKind::NotImplemented,
+        format!("the artifacts lie at `{uri}`, which clients reach themselves"),
+    ))
 }
 
 /// Where a version's files lie; what a client left as `runs:/…` is followed to the run's artifacts.
@@ -43,7 +59,7 @@ pub(crate) async fn location_of_version(
 }
 
 /// The path of an `mlflow-artifacts:` URI, whichever host it names.
-pub(crate) fn artifact_path(uri: &str) -> Option<Result<ArtifactPath, lathe_blob::PathError>> {
+fn artifact_path(uri: &str) -> Option<Result<ArtifactPath, lathe_blob::PathError>> {
     let rest = uri.strip_prefix("mlflow-artifacts:")?;
     let path = match rest.strip_prefix("//") {
         Some(with_host) => with_host.split_once('/').map_or("", |(_, path)| path),

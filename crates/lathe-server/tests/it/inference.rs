@@ -48,7 +48,7 @@ async fn copy_model(app: &App, fixture: &str, under: &str) {
         let name = entry.file_name().into_string().unwrap();
         let path = ArtifactPath::parse(&format!("{}/model/{name}", under.trim_start_matches('/'))).unwrap();
         app.artifacts
-            .put(&path, std::fs::read(entry.path()).unwrap().as_slice())
+            .put(&path, std::fs::read(entry.path()).unwrap().as_slice(), None)
             .await
             .unwrap();
     }

@@ -43,8 +43,8 @@ pub struct Args {
         value_name = "URI"
     )]
     backend_store_uri: Option<String>,
-    /// The folder for artifacts; `.lathe/artifacts` if absent.
-    #[arg(long, env = "MLFLOW_ARTIFACTS_DESTINATION", value_name = "FOLDER")]
+    /// The folder or object store (`s3://bucket/prefix`) for artifacts; `.lathe/artifacts` if absent.
+    #[arg(long, env = "MLFLOW_ARTIFACTS_DESTINATION", value_name = "FOLDER|URL")]
     artifacts_destination: Option<String>,
     /// Where new experiments keep their artifacts; through this server if absent.
     #[arg(long, env = "MLFLOW_DEFAULT_ARTIFACT_ROOT", value_name = "URI")]
@@ -98,8 +98,8 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         None => Location::Sqlite(database),
     };
     let artifacts = match &args.artifacts_destination {
-        Some(uri) => folder_path(uri)?,
-        None => artifacts,
+        Some(uri) => uri.clone(),
+        None => artifacts.to_string_lossy().into_owned(),
     };
     let address = address_of(&args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -140,6 +140,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         // Ready means ready: what is deployed answers from the first request on.
         state.deployments.refresh().await;
         let mut loops = tokio::task::JoinSet::new();
+        loops.spawn(sweep(state.artifacts.clone()));
         loops.spawn(state.deployments.clone().follow());
         loops.spawn(webhooks::deliver(
             state.store.clone(),
@@ -164,6 +165,15 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         loops.shutdown().await;
         Ok(Outcome::Done)
     })
+}
+
+/// What ended processes left half written is taken away, beside the first answers.
+async fn sweep(artifacts: lathe_blob::Artifacts) {
+    // Of uploads in parts only a person knows which are given up: `lathe gc` takes them.
+    let local = artifacts.local_path(&lathe_blob::ArtifactPath::default()).is_some();
+    if local && let Err(error) = artifacts.sweep(clock::now(), lathe_types::Millis(0)).await {
+        tracing::warn!(%error, "uploads that broke off are left on the disk");
+    }
 }
 
 fn announce(call: &Call, url: &str, started: Instant) -> anyhow::Result<()> {
@@ -228,18 +238,6 @@ fn database_at(uri: &str, password: Option<&str>) -> anyhow::Result<Location> {
         ));
     }
     Ok(Location::Sqlite(PathBuf::from(path)))
-}
-
-/// A plain path or `file://PATH`.
-fn folder_path(uri: &str) -> anyhow::Result<PathBuf> {
-    match uri.split_once("://") {
-        None => Ok(PathBuf::from(uri.strip_prefix("file:").unwrap_or(uri))),
-        Some(("file", path)) => Ok(PathBuf::from(path)),
-        Some((scheme, _)) => Err(hinted(
-            format!("artifact stores of the kind `{scheme}` are not supported"),
-            "name a local folder, or let clients reach the store with `--default-artifact-root`",
-        )),
-    }
 }
 
 #[cfg(test)]
