@@ -46,6 +46,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("clap", &["lathe"]),
     ("ignore", &["lathe-data"]),
     ("md-5", &["lathe-data"]),
+    ("object_store", &["lathe-blob"]),
     ("postgres", &["lathe-store"]),
     ("prost", &["lathe-api"]),
     ("rusqlite", &["lathe-store"]),

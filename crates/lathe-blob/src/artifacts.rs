@@ -192,7 +192,9 @@ impl Artifacts {
     /// Every file under a folder, however deep, with its bytes.
     pub async fn list_all(&self, path: &ArtifactPath) -> Result<Vec<(ArtifactPath, u64)>, Error> {
         if let Place::Bucket(bucket) = &self.place {
-            let files = bucket.list_all(path, None).map_ok(|(name, meta)| (name, meta.size));
+            let files = bucket
+                .list_all(path, None)
+                .map_ok(|(name, meta)| (name, meta.size));
             return files.try_collect().await;
         }
         let mut files = Vec::new();
@@ -223,6 +225,16 @@ impl Artifacts {
                 _ => Ok(()),
             },
         }
+    }
+
+    /// Whether clients may send the parts of large files to the store themselves.
+    pub fn takes_parts_by_url(&self) -> bool {
+        self.bucket().is_some_and(Bucket::takes_parts)
+    }
+
+    /// Whether clients may read files from the store themselves.
+    pub fn signs(&self) -> bool {
+        self.bucket().is_some_and(Bucket::signs)
     }
 
     /// A URL by which anyone can read the file for a while, where the store can.
@@ -312,7 +324,10 @@ impl Artifacts {
         mut parts: Vec<(u32, String)>,
     ) -> Result<(), Error> {
         parts.sort();
-        let in_order = parts.iter().zip(1..).all(|((number, _), expected)| *number == expected);
+        let in_order = parts
+            .iter()
+            .zip(1..)
+            .all(|((number, _), expected)| *number == expected);
         if parts.is_empty() || !in_order || (PARTS_MAX as usize) < parts.len() {
             return Err(Error::Parts {
                 path: path.clone(),
@@ -367,14 +382,16 @@ impl Artifacts {
 
 /// Whether a location is one that clients reach by an object store's own protocol.
 fn is_object_store(location: &str) -> bool {
-    let schemes = ["s3", "s3a", "gs", "gcs", "azure", "az", "abfs", "abfss", "wasb", "wasbs"];
+    let schemes = [
+        "s3", "s3a", "gs", "gcs", "azure", "az", "abfs", "abfss", "wasb", "wasbs",
+    ];
     location
         .split_once("://")
         .is_some_and(|(scheme, _)| schemes.contains(&scheme))
 }
 
-/// The path of a location below a root.
-pub(crate) fn below(root: &str, location: &str) -> Option<ArtifactPath> {
+/// The path of a location below a root, if it lies there.
+pub fn below(root: &str, location: &str) -> Option<ArtifactPath> {
     let rest = location.strip_prefix(root.trim_end_matches('/'))?;
     if !rest.is_empty() && !rest.starts_with('/') {
         return None;

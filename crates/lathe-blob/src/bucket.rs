@@ -112,7 +112,11 @@ impl Bucket {
         };
         let path = ArtifactPath::parse(below);
         if path.is_err() {
-            tracing::warn!(bucket = self.inner.url, key, "a key is left out: no path can name it");
+            tracing::warn!(
+                bucket = self.inner.url,
+                key,
+                "a key is left out: no path can name it"
+            );
         }
         path.ok().filter(|path| !path.is_root())
     }
@@ -268,7 +272,9 @@ impl Bucket {
     ) -> Result<(), Error> {
         match on_their_way.join_next().await {
             Some(Ok(result)) => result.map_err(self.failed("write", path)),
-            Some(Err(source)) => Err(self.failed("write", path)(object_store::Error::JoinError { source })),
+            Some(Err(source)) => Err(self.failed("write", path)(object_store::Error::JoinError {
+                source,
+            })),
             None => Ok(()),
         }
     }
@@ -311,7 +317,9 @@ impl Bucket {
             Ok(objects) => objects
                 .filter_map(move |object| {
                     let listed = match object {
-                        Ok(object) => bucket.name(&object.location).map(|name| Ok((name, meta(&object)))),
+                        Ok(object) => bucket
+                            .name(&object.location)
+                            .map(|name| Ok((name, meta(&object)))),
                         Err(error) => Some(Err(bucket.failed("list", &path)(error))),
                     };
                     async { listed }
@@ -351,6 +359,16 @@ impl Bucket {
         }
         self.delete(path).await?;
         Ok(1)
+    }
+
+    /// Whether this kind of store signs URLs.
+    pub fn signs(&self) -> bool {
+        self.inner.opened.signer.is_some()
+    }
+
+    /// Whether this kind of store takes parts of an object from others.
+    pub fn takes_parts(&self) -> bool {
+        self.inner.opened.s3.is_some()
     }
 
     /// A URL by which anyone can read the object for a while; none if this kind of store has no such thing.

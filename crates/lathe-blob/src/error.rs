@@ -144,13 +144,20 @@ impl Error {
                  for a public bucket"
             }
             Reason::Away => "check the network and `AWS_ENDPOINT_URL_S3`, and try again",
-            Reason::Refused => "the cause above is what the object store said; check `AWS_REGION` and the endpoint",
+            Reason::Refused => {
+                "the cause above is what the object store said; check `AWS_REGION` and the endpoint"
+            }
         })
     }
 }
 
 /// An error of an object store, told as what was done to which key.
-pub(crate) fn remote(doing: &'static str, url: String, path: &ArtifactPath, error: object_store::Error) -> Error {
+pub(crate) fn remote(
+    doing: &'static str,
+    url: String,
+    path: &ArtifactPath,
+    error: object_store::Error,
+) -> Error {
     let said = everything_said(&error);
     let reason = match &error {
         object_store::Error::NotFound { .. } if !said.contains("NoSuchBucket") => {
@@ -161,9 +168,14 @@ pub(crate) fn remote(doing: &'static str, url: String, path: &ArtifactPath, erro
             Reason::Denied
         }
         _ if said.contains("NoSuchBucket") => Reason::NoBucket,
-        _ if ["metadata", "credential", "security-credentials", "latest/api/token"]
-            .iter()
-            .any(|word| said.contains(word)) =>
+        _ if [
+            "metadata",
+            "credential",
+            "security-credentials",
+            "latest/api/token",
+        ]
+        .iter()
+        .any(|word| said.contains(word)) =>
         {
             Reason::NoCredentials
         }

@@ -316,7 +316,10 @@ impl Folder {
     /// Deletes what was being written or deleted when a process ended, and uploads in parts that nobody went on with
     /// since `parts_before`. Returns how many that were.
     pub fn sweep(&self, now: Millis, parts_before: Millis) -> io::Result<u64> {
-        let uploads = match self.open_root().and_then(|root| walk(root, [UPLOADS], Create::No)) {
+        let uploads = match self
+            .open_root()
+            .and_then(|root| walk(root, [UPLOADS], Create::No))
+        {
             Ok(uploads) => uploads,
             Err(error) if is_missing(&error) => return Ok(0),
             Err(error) => return Err(error),
@@ -348,10 +351,10 @@ impl Folder {
 }
 
 /// Runs what waits for the disk beside what answers requests.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }
 
 fn is_unlocked(folder: &OwnedFd, name: &str) -> bool {
@@ -410,12 +413,14 @@ fn missing() -> io::Error {
 
 /// Also of what lies under a file, or behind a link: no artifact is there.
 fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    ) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
 fn meta_of(stat: &rustix::fs::Stat) -> Meta {
-    let (seconds, nanos) = (stat.st_mtime as i64, stat.st_mtime_nsec as i64);
+    let (seconds, nanos) = (stat.st_mtime, stat.st_mtime_nsec as i64);
     Meta {
         size: stat.st_size as u64,
         etag: Some(format!(

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use lathe_types::Millis;
 
-pub use artifacts::{Artifacts, PartUpload, Swept};
+pub use artifacts::{Artifacts, PartUpload, Swept, below};
 pub use bucket::{Bucket, Listing, SignedPart};
 pub use error::{Error, Reason};
 pub use path::{ArtifactPath, PathError};

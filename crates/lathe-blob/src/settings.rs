@@ -128,7 +128,8 @@ mod tests {
     fn a_profile_is_read_as_aws_tools_write_it() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(".aws")).unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(".aws").join(name), text).unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(".aws").join(name), text).unwrap();
         write(
             "config",
             "[default]\nregion = eu-west-1\n[profile work]\nregion=eu-central-1\ns3 =\n  addressing_style = path\n\
@@ -139,7 +140,8 @@ mod tests {
             "# secrets\n[default]\naws_access_key_id = A\n\n[work]\naws_access_key_id = B\naws_secret_access_key = c=d\n",
         );
         let home = folder.path().to_string_lossy().into_owned();
-        let settings = Settings::from_environment([("HOME".to_owned(), home), ("PATH".to_owned(), "/bin".to_owned())]);
+        let settings =
+            Settings::from_environment([("HOME".to_owned(), home), ("PATH".to_owned(), "/bin".to_owned())]);
         assert_eq!(settings.aws_profile().get("aws_access_key_id"), Some("A"));
         assert_eq!(settings.aws_profile().get("region"), Some("eu-west-1"));
         let work = settings.with("AWS_PROFILE", "work").aws_profile();

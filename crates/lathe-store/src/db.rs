@@ -2,6 +2,7 @@
 //! and is committed with its neighbours: an acknowledged write is on disk, and many clients share one fsync.
 //! PostgreSQL is written to in the same way; see `db/postgres.rs` for how several processes take turns there.
 
+mod foreign;
 mod listener;
 mod numeric;
 mod placeholders;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot, watch};
 
+pub(crate) use foreign::Foreign;
 pub use session::Tx;
 pub use value::{Cell, FromColumn, Row, Value};
 

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_webhooks.sql"),
     include_str!("../migrations/0006_traces.sql"),
     include_str!("../migrations/0007_evaluation.sql"),
+    include_str!("../migrations/0008_imports.sql"),
 ];
 
 /// Brings the schema up to date, in the caller's transaction; refuses one from the future.

@@ -16,6 +16,7 @@ pub mod events;
 pub mod executions;
 pub mod experiments;
 pub mod gates;
+pub mod imports;
 pub mod jobs;
 pub mod lineage;
 pub mod logged_models;

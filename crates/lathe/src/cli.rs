@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    dag, demo, deploy, doctor, drift, freeze, gate, init, lineage, metrics, params, plots, predict,
-    reproduce, rollback, run, serve, server, stage, status,
+    dag, demo, deploy, doctor, drift, export, freeze, gate, gc, import, init, lineage, metrics, params,
+    plots, predict, reproduce, rollback, run, serve, server, stage, status,
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
@@ -60,6 +60,9 @@ pub enum Command {
     Rollback(rollback::Args),
     Drift(drift::Args),
     Lineage(lineage::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Gc(gc::Args),
     Reproduce(reproduce::Args),
     Demo(demo::Args),
     Doctor(doctor::Args),

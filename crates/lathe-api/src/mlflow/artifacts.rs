@@ -158,3 +158,41 @@ pub struct Presigned {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_size: Option<u64>,
 }
+
+/// `GET server-info`
+#[derive(Debug, Clone, Serialize)]
+pub struct ServerInfo {
+    /// Kept in a database.
+    pub store_type: &'static str,
+    /// Whether everything belongs to a workspace.
+    pub workspaces_enabled: bool,
+    /// Whether old traces move elsewhere.
+    pub trace_archival_enabled: bool,
+    /// Whether large files should go up in parts.
+    pub multipart_uploads_enabled: bool,
+    /// Whether large files should come down by signed addresses.
+    pub multipart_downloads_enabled: bool,
+    /// Whether artifacts go through this server.
+    pub artifact_serving_enabled: bool,
+    /// Whether `presigned-upload-url` takes a run.
+    pub presigned_upload_run_id_supported: bool,
+    /// Whether `presigned-upload-url` takes a logged model.
+    pub presigned_upload_model_id_supported: bool,
+    /// Whether `presigned-download-url` takes a logged model.
+    pub model_artifact_presigned_downloads_supported: bool,
+    /// Whether nothing goes through this server.
+    pub artifacts_presigned_only: bool,
+    /// How to log in; empty for as ever.
+    pub tracking_auth: &'static str,
+    /// What else there is.
+    pub features_enabled: Features,
+}
+
+/// See [`ServerInfo`].
+#[derive(Debug, Clone, Serialize)]
+pub struct Features {
+    /// The gateway to language models.
+    pub gateway: bool,
+    /// Scheduled search for issues in traces.
+    pub scheduled_issue_detection: bool,
+}

@@ -17,8 +17,11 @@ const FILES_AT_ONCE: usize = 4;
 const COPIES_MAX: usize = 3;
 
 pub(super) async fn folder(bucket: &Bucket, path: &ArtifactPath, cache: &Path) -> Result<PathBuf, Error> {
-    let mut files: Vec<(ArtifactPath, Meta)> =
-        bucket.list_all(path, None).take(FILES_MAX + 1).try_collect().await?;
+    let mut files: Vec<(ArtifactPath, Meta)> = bucket
+        .list_all(path, None)
+        .take(FILES_MAX + 1)
+        .try_collect()
+        .await?;
     if files.is_empty() {
         return Err(Error::NotFound { path: path.clone() });
     }
@@ -40,7 +43,10 @@ pub(super) async fn folder(bucket: &Bucket, path: &ArtifactPath, cache: &Path) -
         source,
     };
     std::fs::create_dir_all(&place).map_err(disk)?;
-    let draft = tempfile::Builder::new().prefix(".fetch-").tempdir_in(&place).map_err(disk)?;
+    let draft = tempfile::Builder::new()
+        .prefix(".fetch-")
+        .tempdir_in(&place)
+        .map_err(disk)?;
     stream::iter(files.iter().map(Ok))
         .try_for_each_concurrent(FILES_AT_ONCE, |(name, meta)| {
             let below = name.as_str().strip_prefix(path.as_str()).unwrap_or_default();

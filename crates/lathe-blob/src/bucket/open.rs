@@ -53,7 +53,9 @@ pub(super) fn open(url: &str, settings: &Settings) -> Result<Opened, Error> {
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let named = Named { scheme, host, path };
     if scheme != "file" && host.is_empty() {
-        return Err(refuse(format!("it names no bucket; write it as `{scheme}://bucket/prefix`")));
+        return Err(refuse(format!(
+            "it names no bucket; write it as `{scheme}://bucket/prefix`"
+        )));
     }
     let client = client_options(settings).map_err(refuse)?;
     let mut opened = match named.scheme {
@@ -85,11 +87,7 @@ pub(super) fn open(url: &str, settings: &Settings) -> Result<Opened, Error> {
     Ok(opened)
 }
 
-fn opened(
-    store: Arc<dyn ObjectStore>,
-    s3: Option<Arc<AmazonS3>>,
-    signer: Option<Arc<dyn Signer>>,
-) -> Opened {
+fn opened(store: Arc<dyn ObjectStore>, s3: Option<Arc<AmazonS3>>, signer: Option<Arc<dyn Signer>>) -> Opened {
     Opened {
         store,
         s3,
@@ -106,7 +104,8 @@ fn client_options(settings: &Settings) -> Result<ClientOptions, String> {
         .with_timeout_disabled()
         .with_allow_invalid_certificates(settings.is_on("MLFLOW_S3_IGNORE_TLS"));
     if let Some(bundle) = settings.get("AWS_CA_BUNDLE") {
-        let pem = std::fs::read(bundle).map_err(|error| format!("`AWS_CA_BUNDLE` cannot be read: {error}"))?;
+        let pem =
+            std::fs::read(bundle).map_err(|error| format!("`AWS_CA_BUNDLE` cannot be read: {error}"))?;
         for certificate in Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())? {
             options = options.with_root_certificate(certificate);
         }
@@ -128,7 +127,11 @@ fn retry() -> RetryConfig {
 fn s3(named: &Named<'_>, settings: &Settings, client: ClientOptions) -> Result<Opened, String> {
     let profile = settings.aws_profile();
     let endpoint = settings
-        .first(&["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
+        .first(&[
+            "MLFLOW_S3_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_S3",
+            "AWS_ENDPOINT_URL",
+        ])
         .or(profile.get("endpoint_url"));
     let region = settings
         .first(&["AWS_REGION", "AWS_DEFAULT_REGION"])
@@ -228,7 +231,9 @@ fn azure(named: &Named<'_>, settings: &Settings, client: ClientOptions) -> Micro
     if let Some(account) = settings.get("AZURE_STORAGE_ACCOUNT") {
         builder = builder.with_account(account);
     }
-    let connection = settings.get("AZURE_STORAGE_CONNECTION_STRING").unwrap_or_default();
+    let connection = settings
+        .get("AZURE_STORAGE_CONNECTION_STRING")
+        .unwrap_or_default();
     for (key, value) in connection.split(';').filter_map(|pair| pair.split_once('=')) {
         builder = match key {
             "AccountName" => builder.with_account(value),
@@ -286,7 +291,9 @@ mod tests {
         for (settings, begins) in [
             (settings.clone(), "https://data.s3.eu-west-1.amazonaws.com/x?"),
             (
-                settings.clone().with("AWS_ENDPOINT_URL", "http://localhost:9000/"),
+                settings
+                    .clone()
+                    .with("AWS_ENDPOINT_URL", "http://localhost:9000/"),
                 "http://localhost:9000/data/x?",
             ),
             (

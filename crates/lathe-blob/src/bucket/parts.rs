@@ -91,7 +91,10 @@ impl Bucket {
         let Some(s3) = &self.inner.opened.s3 else {
             return Ok(());
         };
-        let parts = etags.into_iter().map(|content_id| PartId { content_id }).collect();
+        let parts = etags
+            .into_iter()
+            .map(|content_id| PartId { content_id })
+            .collect();
         match s3
             .complete_multipart(&self.key(path)?, &MultipartId::from(id), parts)
             .await
@@ -136,23 +139,48 @@ impl Bucket {
         let mut found = Vec::new();
         let mut marker: Option<(String, String)> = None;
         for _ in 0..PAGES_MAX {
-            let mut query = vec![("uploads", String::new()), ("prefix", self.inner.opened.prefix.clone())];
+            let mut query = vec![
+                ("uploads", String::new()),
+                ("prefix", self.inner.opened.prefix.clone()),
+            ];
             if let Some((key, id)) = marker.take() {
                 query.extend([("key-marker", key), ("upload-id-marker", id)]);
             }
             let url = self
-                .sign_key(reqwest::Method::GET, &root, &Path::default(), &query, Duration::from_secs(60))
+                .sign_key(
+                    reqwest::Method::GET,
+                    &root,
+                    &Path::default(),
+                    &query,
+                    Duration::from_secs(60),
+                )
                 .await?;
-            let answer = self.inner.opened.http.get(url).timeout(Duration::from_secs(60)).send().await;
+            let answer = self
+                .inner
+                .opened
+                .http
+                .get(url)
+                .timeout(Duration::from_secs(60))
+                .send()
+                .await;
             let answer = answer.map_err(|error| refused(error.without_url().to_string()))?;
             let status = answer.status();
-            let body = answer.text().await.map_err(|error| refused(error.without_url().to_string()))?;
+            let body = answer
+                .text()
+                .await
+                .map_err(|error| refused(error.without_url().to_string()))?;
             if status == reqwest::StatusCode::NOT_IMPLEMENTED {
-                tracing::info!(bucket = self.inner.url, "this store does not list unfinished uploads");
+                tracing::info!(
+                    bucket = self.inner.url,
+                    "this store does not list unfinished uploads"
+                );
                 return Ok(found);
             }
             if !status.is_success() {
-                return Err(refused(format!("{status}: {}", body.chars().take(500).collect::<String>())));
+                return Err(refused(format!(
+                    "{status}: {}",
+                    body.chars().take(500).collect::<String>()
+                )));
             }
             let page: Uploads = quick_xml::de::from_str(&body).map_err(|error| refused(error.to_string()))?;
             found.extend(page.upload.into_iter().filter_map(|upload| {
@@ -163,7 +191,11 @@ impl Bucket {
                     begun: upload.initiated.and_then(|at| Millis::parse(&at)),
                 })
             }));
-            match (page.is_truncated, page.next_key_marker, page.next_upload_id_marker) {
+            match (
+                page.is_truncated,
+                page.next_key_marker,
+                page.next_upload_id_marker,
+            ) {
                 (true, Some(key), id) => marker = Some((key, id.unwrap_or_default())),
                 _ => break,
             }

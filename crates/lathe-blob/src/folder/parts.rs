@@ -110,7 +110,9 @@ impl Folder {
                 let found = meta_of(&rustix::fs::fstat(&part)?).etag.unwrap_or_default();
                 // Some clients take the quotes off.
                 if found.trim_matches('"') != etag.trim_matches('"') {
-                    return Ok(Some(format!("has another part {number} than the one that was named")));
+                    return Ok(Some(format!(
+                        "has another part {number} than the one that was named"
+                    )));
                 }
                 io::copy(&mut part, &mut draft.file)?;
             }

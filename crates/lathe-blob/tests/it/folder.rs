@@ -13,7 +13,10 @@ fn names(entries: &[Entry]) -> Vec<&str> {
 async fn a_file_is_there_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let artifacts = Artifacts::local(folder.path().join("a"));
-    artifacts.put(&path("0/m/x.txt"), &b"hello"[..], None).await.unwrap();
+    artifacts
+        .put(&path("0/m/x.txt"), &b"hello"[..], None)
+        .await
+        .unwrap();
     for (bytes, size) in [(noise(10), None), (noise(600_000), None)] {
         let broken = artifacts.put(&path("0/m/y.txt"), breaking_off(bytes), size).await;
         assert!(matches!(broken, Err(Error::Upload { .. })), "{broken:?}");
@@ -32,7 +35,10 @@ async fn a_file_is_there_whole_or_not_at_all() {
     assert_eq!(uploads.count(), 0);
     assert_eq!(names(&artifacts.list(&path("")).await.unwrap()), ["0"]);
     let first = artifacts.head(&path("0/m/x.txt")).await.unwrap();
-    artifacts.put(&path("0/m/x.txt"), &b"HELLO"[..], Some(5)).await.unwrap();
+    artifacts
+        .put(&path("0/m/x.txt"), &b"HELLO"[..], Some(5))
+        .await
+        .unwrap();
     let opened = artifacts.get(&path("0/m/x.txt"), Some(1..4)).await.unwrap();
     assert_ne!(opened.meta.etag, first.etag);
     assert_eq!(all(opened).await, b"ELL");
@@ -42,19 +48,34 @@ async fn a_file_is_there_whole_or_not_at_all() {
 async fn what_is_not_there_is_said_to_be_missing() {
     let folder = tempfile::tempdir().unwrap();
     let artifacts = Artifacts::local(folder.path().join("not/yet"));
-    assert!(matches!(artifacts.get(&path("x"), None).await, Err(Error::NotFound { .. })));
-    assert!(matches!(artifacts.delete(&path("x")).await, Err(Error::NotFound { .. })));
+    assert!(matches!(
+        artifacts.get(&path("x"), None).await,
+        Err(Error::NotFound { .. })
+    ));
+    assert!(matches!(
+        artifacts.delete(&path("x")).await,
+        Err(Error::NotFound { .. })
+    ));
     assert_eq!(artifacts.list(&path("")).await.unwrap(), []);
     artifacts.put(&path("x"), &b""[..], None).await.unwrap();
     for under_a_file in ["x/y", "x/y/z"] {
         let put = artifacts.put(&path(under_a_file), &b""[..], None).await;
         assert!(matches!(put, Err(Error::WrongShape { .. })), "{put:?}");
     }
-    assert!(matches!(artifacts.get(&path("x/y"), None).await, Err(Error::NotFound { .. })));
+    assert!(matches!(
+        artifacts.get(&path("x/y"), None).await,
+        Err(Error::NotFound { .. })
+    ));
     artifacts.put(&path("d/e"), &b""[..], None).await.unwrap();
     let onto_a_folder = artifacts.put(&path("d"), &b""[..], None).await;
-    assert!(matches!(onto_a_folder, Err(Error::WrongShape { .. })), "{onto_a_folder:?}");
-    assert!(matches!(artifacts.get(&path("d"), None).await, Err(Error::WrongShape { .. })));
+    assert!(
+        matches!(onto_a_folder, Err(Error::WrongShape { .. })),
+        "{onto_a_folder:?}"
+    );
+    assert!(matches!(
+        artifacts.get(&path("d"), None).await,
+        Err(Error::WrongShape { .. })
+    ));
     artifacts.delete(&path("x")).await.unwrap();
     artifacts.delete(&path("d")).await.unwrap();
     assert_eq!(artifacts.list(&path("")).await.unwrap(), []);
@@ -95,7 +116,10 @@ async fn no_link_leads_out_and_no_half_upload_can_be_read() {
         assert!(artifacts.delete(&path(hidden)).await.is_err());
         assert_eq!(artifacts.list(&path(hidden)).await.unwrap(), []);
     }
-    artifacts.put(&path(".uploads-of-mine"), &b""[..], None).await.unwrap();
+    artifacts
+        .put(&path(".uploads-of-mine"), &b""[..], None)
+        .await
+        .unwrap();
     // What is deleted with a link in it leaves what the link names alone.
     artifacts.delete(&path("0")).await.unwrap();
     assert_eq!(std::fs::read(outside.join("secret")).unwrap(), b"secret");
@@ -106,7 +130,10 @@ async fn no_link_leads_out_and_no_half_upload_can_be_read() {
 async fn a_sweep_takes_what_is_left_and_nothing_that_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let artifacts = Artifacts::local(folder.path());
-    let long_ago = filetime_of(&folder.path().join(".uploads"), &["put-left", "parts-aa/1", "gone-x/it/deep"]);
+    let long_ago = filetime_of(
+        &folder.path().join(".uploads"),
+        &["put-left", "parts-aa/1", "gone-x/it/deep"],
+    );
     artifacts.put(&path("kept"), &b"kept"[..], None).await.unwrap();
     artifacts
         .begin_upload(&path("later"), 2, "b".repeat(32), Default::default())
@@ -136,7 +163,9 @@ fn filetime_of(root: &std::path::Path, files: &[&str]) -> Millis {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, "x").unwrap();
     }
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
     Millis(now.as_millis() as i64)
 }
 
@@ -180,18 +209,29 @@ async fn parts_are_taken_in_any_order_and_joined_at_one_stroke() {
         let refused = artifacts.complete_upload(target, id, parts).await;
         assert!(matches!(refused, Err(Error::Parts { .. })), "{refused:?}");
     }
-    assert!(artifacts.head(&target).await.is_err(), "nothing is to be seen before the end");
+    assert!(
+        artifacts.head(&target).await.is_err(),
+        "nothing is to be seen before the end"
+    );
     for _asked_again in 0..2 {
-        artifacts.complete_upload(&target, id, parts.clone()).await.unwrap();
+        artifacts
+            .complete_upload(&target, id, parts.clone())
+            .await
+            .unwrap();
     }
     assert!(all(artifacts.get(&target, None).await.unwrap()).await == bytes);
     artifacts.abort_upload(&target, id).await.unwrap();
     assert!(artifacts.put_part(id, 1, a).await.is_err());
     for odd in ["", "../x", "zz", "0/1"] {
-        assert!(matches!(artifacts.put_part(odd, 1, a).await, Err(Error::Parts { .. })), "{odd}");
+        assert!(
+            matches!(artifacts.put_part(odd, 1, a).await, Err(Error::Parts { .. })),
+            "{odd}"
+        );
     }
     for count in [0, 10_001] {
-        let begun = artifacts.begin_upload(&target, count, id.into(), Default::default()).await;
+        let begun = artifacts
+            .begin_upload(&target, count, id.into(), Default::default())
+            .await;
         assert!(matches!(begun, Err(Error::Parts { .. })));
     }
 }

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -8,23 +8,50 @@ use lathe_types::ErrorKind;
 use crate::s3_server::{self, KEY, SECRET};
 use crate::{all, breaking_off, noise, path};
 
-fn settings(endpoint: &str) -> Settings {
-    Settings::from_environment([
-        ("AWS_ENDPOINT_URL_S3".to_owned(), endpoint.to_owned()),
-        ("AWS_ACCESS_KEY_ID".to_owned(), KEY.to_owned()),
-        ("AWS_SECRET_ACCESS_KEY".to_owned(), SECRET.to_owned()),
-    ])
+/// A place in an S3 server: one that starts here, or a prefix of its own where `LATHE_TEST_S3_URL` says.
+struct Server {
+    settings: Settings,
+    url: String,
+    folder: Option<PathBuf>,
 }
 
-async fn server(root: &Path) -> Settings {
-    std::fs::create_dir(root.join("data")).unwrap();
-    settings(&format!("http://{}", s3_server::serve(root, 0).await))
+impl Server {
+    /// Whether the server keeps the object, as far as its folder can be looked into.
+    fn holds(&self, key: &str) -> bool {
+        self.folder
+            .as_ref()
+            .is_none_or(|folder| folder.join(key).is_file())
+    }
+}
+
+async fn server(root: &Path) -> Server {
+    if let Ok(url) = std::env::var("LATHE_TEST_S3_URL") {
+        let name = root.file_name().unwrap().to_string_lossy().into_owned();
+        return Server {
+            settings: Settings::from_environment(std::env::vars()),
+            url: format!("{url}/{}", name.trim_start_matches('.')),
+            folder: None,
+        };
+    }
+    let folder = root.join("data");
+    std::fs::create_dir(&folder).unwrap();
+    let endpoint = format!("http://{}", s3_server::serve(root, 0).await);
+    let settings = Settings::default()
+        .with("AWS_ENDPOINT_URL_S3", endpoint)
+        .with("AWS_ACCESS_KEY_ID", KEY)
+        .with("AWS_SECRET_ACCESS_KEY", SECRET);
+    Server {
+        settings,
+        url: "s3://data".into(),
+        folder: Some(folder),
+    }
 }
 
 #[tokio::test]
 async fn objects_of_every_size_come_back_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
-    let bucket = Bucket::open("s3://data/a/prefix/", &server(folder.path()).await).unwrap();
+    let server = server(folder.path()).await;
+    let bucket = Bucket::open(&format!("{}/a/prefix/", server.url), &server.settings).unwrap();
     for (name, bytes) in [
         ("empty", 0),
         ("small file.txt", 11),
@@ -38,7 +65,7 @@ async fn objects_of_every_size_come_back_as_they_were() {
         assert_eq!(opened.meta.size, bytes.len() as u64);
         assert!(opened.meta.etag.is_some());
         assert!(all(opened).await == bytes, "{name}");
-        assert!(folder.path().join("data/a/prefix").join(name).is_file(), "{name}");
+        assert!(server.holds(&format!("a/prefix/{name}")), "{name}");
     }
     let range = bucket.get(&path("small file.txt"), Some(3..7)).await.unwrap();
     assert_eq!((range.range.clone(), range.meta.size), (3..7, 11));
@@ -49,7 +76,10 @@ async fn objects_of_every_size_come_back_as_they_were() {
     assert!(bucket.read(&path("small file.txt"), 10).await.is_err());
 
     let entries = bucket.list(&path("")).await.unwrap();
-    let shown: Vec<_> = entries.iter().map(|entry| (entry.name.as_str(), entry.size)).collect();
+    let shown: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.name.as_str(), entry.size))
+        .collect();
     let expected = [
         ("empty", Some(0)),
         ("several parts", Some((20 << 20) + 7)),
@@ -74,7 +104,8 @@ async fn objects_of_every_size_come_back_as_they_were() {
 #[tokio::test]
 async fn an_upload_that_breaks_off_leaves_the_old_object() {
     let folder = tempfile::tempdir().unwrap();
-    let bucket = Bucket::open("s3://data", &server(folder.path()).await).unwrap();
+    let server = server(folder.path()).await;
+    let bucket = Bucket::open(&server.url, &server.settings).unwrap();
     bucket.put(&path("x"), &b"old"[..], None).await.unwrap();
     for half in [noise(100), noise(30 << 20)] {
         let broken = bucket.put(&path("x"), breaking_off(half), None).await;
@@ -88,21 +119,34 @@ async fn an_upload_that_breaks_off_leaves_the_old_object() {
 #[tokio::test]
 async fn errors_name_bucket_and_key_and_say_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let right = server(folder.path()).await;
-    let bucket = Bucket::open("s3://data/p", &right).unwrap();
-    assert!(matches!(bucket.get(&path("x"), None).await, Err(Error::NotFound { .. })));
+    let Server {
+        settings: right, url, ..
+    } = server(folder.path()).await;
+    let bucket = Bucket::open(&url, &right).unwrap();
+    assert!(matches!(
+        bucket.get(&path("x"), None).await,
+        Err(Error::NotFound { .. })
+    ));
     let wrong_secret = right.clone().with("AWS_SECRET_ACCESS_KEY", "guessed");
     let away = right.with("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9");
     for (url, settings, expected, kind) in [
-        ("s3://data/p", wrong_secret, Reason::Denied, ErrorKind::PermissionDenied),
-        ("s3://data/p", away, Reason::Away, ErrorKind::Unavailable),
+        (
+            url.as_str(),
+            wrong_secret,
+            Reason::Denied,
+            ErrorKind::PermissionDenied,
+        ),
+        (url.as_str(), away, Reason::Away, ErrorKind::Unavailable),
     ] {
         let bucket = Bucket::open(url, &settings).unwrap();
         let error = tokio::time::timeout(Duration::from_secs(90), bucket.put(&path("k/x"), &b"1"[..], None))
             .await
             .expect("retries end")
             .unwrap_err();
-        assert!(matches!(error, Error::Remote { reason, .. } if reason == expected), "{error:?}");
+        assert!(
+            matches!(error, Error::Remote { reason, .. } if reason == expected),
+            "{error:?}"
+        );
         assert!(error.to_string().contains(&format!("{url}/k/x")), "{error}");
         assert!(error.hint().is_some());
         assert_eq!(error.kind(), kind);
@@ -112,11 +156,20 @@ async fn errors_name_bucket_and_key_and_say_what_to_do() {
 #[tokio::test]
 async fn parts_go_to_the_store_itself_by_signed_urls() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = server(folder.path()).await;
-    let artifacts = Artifacts::open("s3://data/p", &settings, folder.path().join("cache"), Vec::new()).unwrap();
+    let server = server(folder.path()).await;
+    let artifacts = Artifacts::open(
+        &server.url,
+        &server.settings,
+        folder.path().join("cache"),
+        Vec::new(),
+    )
+    .unwrap();
     let target = path("0/big.bin");
     let hour = Duration::from_secs(3_600);
-    let upload = artifacts.begin_upload(&target, 2, String::new(), hour).await.unwrap();
+    let upload = artifacts
+        .begin_upload(&target, 2, String::new(), hour)
+        .await
+        .unwrap();
     let bytes = noise((5 << 20) + 100);
     let (first, second) = bytes.split_at(5 << 20);
     let http = reqwest::Client::new();
@@ -128,35 +181,70 @@ async fn parts_go_to_the_store_itself_by_signed_urls() {
         parts.push((part.number, etag));
     }
     assert!(artifacts.head(&target).await.is_err());
-    artifacts.complete_upload(&target, &upload.id, parts).await.unwrap();
+    artifacts
+        .complete_upload(&target, &upload.id, parts)
+        .await
+        .unwrap();
     assert!(all(artifacts.get(&target, None).await.unwrap()).await == bytes);
     let url = artifacts.signed_get(&target, hour).await.unwrap().unwrap();
     let answer = http.get(&url).header("range", "bytes=0-3").send().await.unwrap();
     assert_eq!(answer.bytes().await.unwrap(), bytes[..4]);
-    let url = artifacts.signed_put(&path("0/direct"), hour).await.unwrap().unwrap();
+    let url = artifacts
+        .signed_put(&path("0/direct"), hour)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(http.put(&url).body("direct").send().await.unwrap().status(), 200);
     assert_eq!(artifacts.head(&path("0/direct")).await.unwrap().size, 6);
-    let stranger = artifacts.complete_upload(&target, "00000000-0000-0000-0000-000000000000", vec![(1, "x".into())]);
+    let stranger = artifacts.complete_upload(
+        &target,
+        "00000000-0000-0000-0000-000000000000",
+        vec![(1, "x".into())],
+    );
     assert!(stranger.await.is_err());
-    let given_up = artifacts.begin_upload(&target, 1, String::new(), hour).await.unwrap();
+    let given_up = artifacts
+        .begin_upload(&target, 1, String::new(), hour)
+        .await
+        .unwrap();
     artifacts.abort_upload(&target, &given_up.id).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_folder_of_the_store_is_copied_once_and_anew_when_it_changes() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = server(folder.path()).await;
-    let artifacts = Artifacts::open("s3://data", &settings, folder.path().join("cache"), Vec::new()).unwrap();
+    let server = server(folder.path()).await;
+    let artifacts = Artifacts::open(
+        &server.url,
+        &server.settings,
+        folder.path().join("cache"),
+        Vec::new(),
+    )
+    .unwrap();
     let model = path("1/model");
-    assert!(matches!(artifacts.folder(&model).await, Err(Error::NotFound { .. })));
-    artifacts.put(&path("1/model/MLmodel"), &b"flavors: {}"[..], None).await.unwrap();
-    artifacts.put(&path("1/model/data/w.bin"), &noise(1_000)[..], None).await.unwrap();
-    artifacts.put(&path("1/model2/other"), &b""[..], None).await.unwrap();
+    assert!(matches!(
+        artifacts.folder(&model).await,
+        Err(Error::NotFound { .. })
+    ));
+    artifacts
+        .put(&path("1/model/MLmodel"), &b"flavors: {}"[..], None)
+        .await
+        .unwrap();
+    artifacts
+        .put(&path("1/model/data/w.bin"), &noise(1_000)[..], None)
+        .await
+        .unwrap();
+    artifacts
+        .put(&path("1/model2/other"), &b""[..], None)
+        .await
+        .unwrap();
     let first = artifacts.folder(&model).await.unwrap();
     assert_eq!(std::fs::read(first.join("data/w.bin")).unwrap(), noise(1_000));
     assert!(!first.join("other").exists());
     assert_eq!(artifacts.folder(&model).await.unwrap(), first);
-    artifacts.put(&path("1/model/MLmodel"), &b"flavors: {a}"[..], None).await.unwrap();
+    artifacts
+        .put(&path("1/model/MLmodel"), &b"flavors: {a}"[..], None)
+        .await
+        .unwrap();
     let second = artifacts.folder(&model).await.unwrap();
     assert_ne!(second, first);
     assert_eq!(std::fs::read(second.join("MLmodel")).unwrap(), b"flavors: {a}");
@@ -168,27 +256,50 @@ async fn a_folder_answers_the_same_calls() {
     let url = format!("file://{}", folder.path().join("remote").display());
     let bucket = Bucket::open(&url, &Settings::default()).unwrap();
     let bytes = noise((9 << 20) + 1);
-    bucket.put(&path("files/md5/ab/cd"), &bytes[..], None).await.unwrap();
+    bucket
+        .put(&path("files/md5/ab/cd"), &bytes[..], None)
+        .await
+        .unwrap();
     assert!(all(bucket.get(&path("files/md5/ab/cd"), None).await.unwrap()).await == bytes);
-    assert_eq!(std::fs::metadata(folder.path().join("remote/files/md5/ab/cd")).unwrap().len(), bytes.len() as u64);
+    assert_eq!(
+        std::fs::metadata(folder.path().join("remote/files/md5/ab/cd"))
+            .unwrap()
+            .len(),
+        bytes.len() as u64
+    );
     assert_eq!(bucket.list(&path("files/md5")).await.unwrap()[0].name, "ab");
     let asked = vec![path("files/md5/ab/cd"), path("files/md5/ab/ce")];
     assert_eq!(bucket.exist(asked, 4).await.unwrap(), [true, false]);
-    assert!(bucket.signed_get(&path("x"), Duration::from_secs(1)).await.unwrap().is_none());
+    assert!(
+        bucket
+            .signed_get(&path("x"), Duration::from_secs(1))
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
 async fn a_location_is_reached_only_below_a_root() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = server(folder.path()).await;
-    let roots = vec!["s3://data/runs/".to_owned(), "mlflow-artifacts:/".to_owned()];
+    let server = server(folder.path()).await;
+    let root = format!("{}/runs", server.url);
+    let roots = vec![format!("{root}/"), "mlflow-artifacts:/".to_owned()];
     let own = folder.path().join("own").display().to_string();
-    let artifacts = Artifacts::open(&own, &settings, folder.path().join("cache"), roots).unwrap();
-    let (there, below) = artifacts.within("s3://data/runs/0/a/artifacts").unwrap().unwrap();
+    let artifacts = Artifacts::open(&own, &server.settings, folder.path().join("cache"), roots).unwrap();
+    let run = format!("{root}/0/a/artifacts");
+    let (there, below) = artifacts.within(&run).unwrap().unwrap();
     assert_eq!(below, path("0/a/artifacts"));
     there.put(&below.join(&path("x")), &b"x"[..], None).await.unwrap();
-    assert!(folder.path().join("data/runs/0/a/artifacts/x").is_file());
-    for elsewhere in ["s3://data/runs2/x", "s3://data", "s3://data/runs/../x", "s3://other/runs/x", "/etc", "file:///etc"] {
-        assert!(artifacts.within(elsewhere).unwrap().is_none(), "{elsewhere}");
+    assert!(server.holds("runs/0/a/artifacts/x"));
+    for elsewhere in [
+        format!("{root}2/x"),
+        server.url.clone(),
+        format!("{root}/../x"),
+        "s3://other/runs/x".to_owned(),
+        "/etc".to_owned(),
+        "file:///etc".to_owned(),
+    ] {
+        assert!(artifacts.within(&elsewhere).unwrap().is_none(), "{elsewhere}");
     }
 }

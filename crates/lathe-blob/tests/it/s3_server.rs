@@ -17,7 +17,9 @@ pub async fn serve(root: &Path, port: u16) -> SocketAddr {
     let mut builder = S3ServiceBuilder::new(files);
     builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
     let service = builder.build();
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port is free");
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .await
+        .expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {

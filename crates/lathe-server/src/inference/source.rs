@@ -17,16 +17,19 @@ pub async fn version_folder(
     let (artifacts, path) = place_of(store, artifacts, &uri).await.map_err(|error| {
         ApiError::new(
             ErrorKind::NotImplemented,
-            format!("version {version} of `{model}` cannot be loaded: {}", error.message()),
+            format!(
+                "version {version} of `{model}` cannot be loaded: {}",
+                error.message()
+            ),
         )
     })?;
     Ok(artifacts.folder(&path).await?)
 }
 
-/// The store and the path in it that a location names: this server's own artifacts, or a place where it tells clients to
-/// keep theirs.
+/// The store and the path in it that a location names: this server's own artifacts, a place where it tells clients to
+/// keep theirs, or one that an import linked.
 pub(crate) async fn place_of(
-    _store: &Store,
+    store: &Store,
     artifacts: &Artifacts,
     uri: &str,
 ) -> Result<(Artifacts, ArtifactPath), ApiError> {
@@ -35,6 +38,11 @@ pub(crate) async fn place_of(
     }
     if let Some(found) = artifacts.within(uri)? {
         return Ok(found);
+    }
+    for root in store.artifact_links().await? {
+        if let Some(path) = lathe_blob::below(&root, uri) {
+            return Ok((artifacts.rooted_at(&root)?, path));
+        }
     }
     Err(ApiError::new(
         ErrorKind::NotImplemented,

@@ -22,8 +22,9 @@ use lathe_types::{ErrorKind, RunId, required};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::artifacts::{in_store, send_file};
+use super::artifacts::send_file;
 use super::extract::Message;
+use crate::inference::place_of;
 use crate::{ApiError, AppState};
 
 /// How often a trace is looked at whose spans are still on their way, and how long between.
@@ -304,17 +305,16 @@ async fn artifact(
     let id = required("request_id", request.request_id.or(request.trace_id))?;
     let id = TraceId::parse("request_id", &id)?;
     let trace = state.store.get_trace(id.clone()).await?;
-    let folder = |name: &str| -> Result<ArtifactPath, ApiError> {
-        let place = trace.tag_value(ARTIFACTS_TAG).unwrap_or_default();
-        Ok(in_store(place)?.join(&ArtifactPath::parse(name)?))
+    let attachment = request.path.filter(|path| !path.is_empty());
+    let file = match attachment {
+        Some(path) => Some(format!("attachments/{path}")),
+        None if trace.tag_value(SPANS_TAG).is_none() => Some("traces.json".to_owned()),
+        None => None,
     };
-    let range: Option<&HeaderValue> = headers.get(header::RANGE);
-    if let Some(path) = request.path.filter(|path| !path.is_empty()) {
-        let path = folder(&format!("attachments/{path}"))?;
-        return send_file(&state, &path, range).await;
-    }
-    if trace.tag_value(SPANS_TAG).is_none() {
-        return send_file(&state, &folder("traces.json")?, range).await;
+    if let Some(file) = file {
+        let place = trace.tag_value(ARTIFACTS_TAG).unwrap_or_default();
+        let (artifacts, root) = place_of(&state.store, &state.artifacts, place).await?;
+        return send_file(&artifacts, &root.join(&ArtifactPath::parse(&file)?), &headers).await;
     }
     let spans = state.store.list_spans(id).await?;
     let spans: Vec<serde_json::Value> = spans.iter().filter_map(|span| span_dict(span)).collect();

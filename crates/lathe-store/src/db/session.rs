@@ -28,6 +28,14 @@ impl Session {
         })
     }
 
+    /// Opens what somebody else owns, to read.
+    pub(super) fn open_foreign(location: &Location) -> Result<Self> {
+        match location {
+            Location::Sqlite(path) => Ok(Self::Sqlite(Sqlite::open_foreign(path)?)),
+            Location::Postgres(_) => Self::open(location),
+        }
+    }
+
     /// Opens the place for the first time: what has to be there is made.
     pub(super) fn establish(location: &Location) -> Result<Self> {
         match location {
@@ -77,6 +85,13 @@ impl Session {
 /// One transaction: what a change or a query sees.
 pub struct Tx<'a> {
     pub(super) session: &'a Session,
+}
+
+impl<'a> Tx<'a> {
+    /// What a session sees, in a transaction or out of one.
+    pub(super) fn of(session: &'a Session) -> Self {
+        Self { session }
+    }
 }
 
 impl Tx<'_> {

@@ -49,6 +49,25 @@ impl Sqlite {
         })
     }
 
+    /// Opens a file that somebody else owns: nothing of it is changed, not even how it keeps its journal.
+    pub(super) fn open_foreign(path: &Path) -> Result<Self> {
+        let open = || -> rusqlite::Result<Connection> {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(Duration::from_secs(30))?;
+            connection.set_prepared_statement_cache_capacity(64);
+            Ok(connection)
+        };
+        let connection = open().map_err(|source| Error::Open {
+            place: path.display().to_string(),
+            source: Arc::new(source),
+        })?;
+        Ok(Self {
+            connection,
+            changes_before: 0,
+        })
+    }
+
     pub(super) fn begin_write(&mut self) -> Result<()> {
         self.changes_before = self.connection.total_changes();
         self.run("BEGIN IMMEDIATE")

@@ -66,7 +66,12 @@ impl Store {
 }
 
 /// A dataset is the same for every run of an experiment that names it by the same name and digest.
-fn insert_dataset(tx: &Tx<'_>, run_no: i64, experiment: ExperimentId, input: &DatasetInput) -> Result<()> {
+pub(crate) fn insert_dataset(
+    tx: &Tx<'_>,
+    run_no: i64,
+    experiment: ExperimentId,
+    input: &DatasetInput,
+) -> Result<()> {
     let dataset = &input.dataset;
     let dataset_no: i64 = tx
         .query_opt(

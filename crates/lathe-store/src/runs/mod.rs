@@ -4,6 +4,7 @@ mod inputs;
 mod log_batch;
 mod search;
 
+pub(crate) use inputs::insert_dataset;
 pub use search::RunSearch;
 
 use lathe_types::runs::{NAME_TAG, NewRun, Run, RunChange, RunInfo, RunStatus};

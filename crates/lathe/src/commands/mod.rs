@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use lathe_store::Location;
 
 use crate::cli::{Cli, Command};
 use crate::client::Client;
@@ -15,8 +16,11 @@ pub mod demo;
 pub mod deploy;
 pub mod doctor;
 pub mod drift;
+pub mod export;
 pub mod freeze;
 pub mod gate;
+pub mod gc;
+pub mod import;
 pub mod init;
 pub mod lineage;
 pub mod metrics;
@@ -71,6 +75,21 @@ impl Call {
         Ok(Place::choose(self.server.as_deref(), project.as_ref(), root))
     }
 
+    /// The store of this folder or the project around it, whatever server is named.
+    pub fn embedded_place(&self) -> anyhow::Result<Place> {
+        let project = ProjectFile::find(&self.folder)?;
+        let root = project.map_or_else(|| self.folder.clone(), |project| project.root);
+        Ok(Place::embedded_in(&root))
+    }
+
+    /// The database that a URI names; a file in the folder that the command acts in.
+    pub fn database_at(&self, uri: &str) -> anyhow::Result<Location> {
+        match server::database_at(uri, std::env::var("PGPASSWORD").ok().as_deref())? {
+            Location::Sqlite(path) => Ok(Location::Sqlite(self.folder.join(path))),
+            location => Ok(location),
+        }
+    }
+
     /// A client of the place where the records are. An embedded store that nobody made yet is an error.
     pub fn client(&self) -> anyhow::Result<Client> {
         let place = self.place()?;
@@ -119,6 +138,9 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Deploy(args) => deploy::execute(args, &call),
         Command::Rollback(args) => rollback::execute(args, &call),
         Command::Drift(args) => drift::execute(args, &call),
+        Command::Import(args) => import::execute(args, &call),
+        Command::Export(args) => export::execute(args, &call),
+        Command::Gc(args) => gc::execute(args, &call),
         Command::Lineage(args) => lineage::execute(args, &call),
         Command::Reproduce(args) => reproduce::execute(args, &call),
         Command::Demo(args) => demo::execute(args, &call),

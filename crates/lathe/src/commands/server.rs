@@ -170,7 +170,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
 /// What ended processes left half written is taken away, beside the first answers.
 async fn sweep(artifacts: lathe_blob::Artifacts) {
     // Of uploads in parts only a person knows which are given up: `lathe gc` takes them.
-    let local = artifacts.local_path(&lathe_blob::ArtifactPath::default()).is_some();
+    let local = artifacts
+        .local_path(&lathe_blob::ArtifactPath::default())
+        .is_some();
     if local && let Err(error) = artifacts.sweep(clock::now(), lathe_types::Millis(0)).await {
         tracing::warn!(%error, "uploads that broke off are left on the disk");
     }
@@ -219,7 +221,7 @@ fn address_of(args: &Args) -> anyhow::Result<SocketAddr> {
 }
 
 /// `sqlite:///relative`, `sqlite:////absolute`, a plain path, or `postgresql://…`.
-fn database_at(uri: &str, password: Option<&str>) -> anyhow::Result<Location> {
+pub(super) fn database_at(uri: &str, password: Option<&str>) -> anyhow::Result<Location> {
     let path = match uri.split_once("://") {
         None => uri,
         Some(("sqlite", rest)) => rest.strip_prefix('/').unwrap_or(rest),

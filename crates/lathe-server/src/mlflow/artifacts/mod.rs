@@ -9,7 +9,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use lathe_api::mlflow::artifacts::{Artifacts, FileInfo, Files, ListArtifacts, ListFiles};
+use lathe_api::mlflow::artifacts::{
+    Artifacts, Features, FileInfo, Files, ListArtifacts, ListFiles, ServerInfo,
+};
 use lathe_api::mlflow::logged_models::model_id;
 use lathe_blob::{ArtifactPath, Entry};
 use lathe_types::{InputError, RunId, required};
@@ -19,16 +21,19 @@ use super::extract::Message;
 use crate::inference::{location_of_version, place_of};
 use crate::{ApiError, AppState};
 
-use transfer::send_file;
+pub(super) use transfer::send_file;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/2.0/mlflow-artifacts/artifacts", get(list))
         .route(
             "/2.0/mlflow-artifacts/artifacts/{*path}",
-            get(transfer::download).put(transfer::upload).delete(transfer::remove),
+            get(transfer::download)
+                .put(transfer::upload)
+                .delete(transfer::remove),
         )
         .route("/2.0/mlflow/artifacts/list", get(list_of_run))
+        .route("/3.0/mlflow/server-info", get(server_info))
         .route(
             "/2.0/mlflow/logged-models/{id}/artifacts/directories",
             get(list_of_logged_model),
@@ -37,11 +42,23 @@ pub(super) fn routes() -> Router<AppState> {
             "/2.0/mlflow/logged-models/{id}/artifacts/files",
             get(file_of_logged_model),
         )
-        .route("/2.0/mlflow-artifacts/mpu/create/{*folder}", post(multipart::create))
-        .route("/2.0/mlflow-artifacts/mpu/complete/{*folder}", post(multipart::complete))
-        .route("/2.0/mlflow-artifacts/mpu/abort/{*folder}", post(multipart::abort))
+        .route(
+            "/2.0/mlflow-artifacts/mpu/create/{*folder}",
+            post(multipart::create),
+        )
+        .route(
+            "/2.0/mlflow-artifacts/mpu/complete/{*folder}",
+            post(multipart::complete),
+        )
+        .route(
+            "/2.0/mlflow-artifacts/mpu/abort/{*folder}",
+            post(multipart::abort),
+        )
         .route("/2.0/mlflow-artifacts/mpu/parts/{id}", get(multipart::list))
-        .route("/2.0/mlflow-artifacts/mpu/parts/{id}/{number}", put(multipart::take))
+        .route(
+            "/2.0/mlflow-artifacts/mpu/parts/{id}/{number}",
+            put(multipart::take),
+        )
         .route("/2.0/mlflow-artifacts/presigned/{*path}", get(presigned::of_path))
         .route(
             "/2.0/mlflow/artifacts/presigned-upload-url",
@@ -58,6 +75,28 @@ pub(super) fn downloads() -> Router<AppState> {
     Router::new()
         .route("/get-artifact", get(get_artifact))
         .route("/model-versions/get-artifact", get(get_version_artifact))
+}
+
+/// `GET server-info`: what clients may ask of this server beyond what every one has.
+async fn server_info(State(state): State<AppState>) -> Json<ServerInfo> {
+    Json(ServerInfo {
+        store_type: "SqlStore",
+        workspaces_enabled: false,
+        trace_archival_enabled: false,
+        // Large files of a folder go up in one piece unless a client wants parts: those would come to this server too.
+        multipart_uploads_enabled: state.artifacts.takes_parts_by_url(),
+        multipart_downloads_enabled: state.artifacts.signs(),
+        artifact_serving_enabled: true,
+        presigned_upload_run_id_supported: true,
+        presigned_upload_model_id_supported: true,
+        model_artifact_presigned_downloads_supported: true,
+        artifacts_presigned_only: false,
+        tracking_auth: "",
+        features_enabled: Features {
+            gateway: false,
+            scheduled_issue_detection: false,
+        },
+    })
 }
 
 async fn list(

@@ -35,7 +35,10 @@ pub(super) async fn create(
     let count = u32::try_from(count)
         .map_err(|_| InputError::invalid("num_parts", &count.to_string(), "it must be 1 to 10000"))?;
     let id = Uuid::new_v4().simple().to_string();
-    let upload = state.artifacts.begin_upload(&path, count, id, PARTS_VALID).await?;
+    let upload = state
+        .artifacts
+        .begin_upload(&path, count, id, PARTS_VALID)
+        .await?;
     let credentials = match upload.parts {
         Some(parts) => parts
             .into_iter()

@@ -66,7 +66,7 @@ pub(super) async fn remove(
 }
 
 /// A file as a download, the part of it that a `Range` asks for, or the news that the client has it.
-pub(super) async fn send_file(
+pub(in crate::mlflow) async fn send_file(
     artifacts: &Artifacts,
     path: &ArtifactPath,
     asked: &HeaderMap,
