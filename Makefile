@@ -1,5 +1,6 @@
 # `make demo` walks the whole loop on real data, `make test` runs every test. Both set up what they need.
-.PHONY: demo test tools fuzz
+# `make test-s3` runs the longer tests of artifacts against Ceph's gateway, or the S3 server that LATHE_TEST_S3_URL names.
+.PHONY: demo test test-s3 tools fuzz
 
 demo: tools
 	cargo build --release
@@ -7,6 +8,9 @@ demo: tools
 
 test: tools
 	python3 scripts/test.py
+
+test-s3: tools
+	python3 scripts/test-s3.py
 
 tools:
 	@sh scripts/check-tools.sh

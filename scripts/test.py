@@ -141,7 +141,7 @@ def _():
 
 @part("binary")
 def _():
-    code, _ = run(["cargo", "build", "--bin", "lathe"])
+    code, _ = run(["cargo", "build", "--bin", "lathe", "--example", "s3_server", "-p", "lathe", "-p", "lathe-blob"])
     return code, ["1"] if code == 0 else [], []
 
 

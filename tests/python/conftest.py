@@ -98,6 +98,55 @@ def postgres():
         cluster.remove()
 
 
+class S3:
+    """A place in a real S3 server: one of our own on a folder, or the one that `LATHE_TEST_S3_URL` names."""
+
+    def __init__(self, url, environment):
+        self.url, self.environment = url, environment
+
+    def exists(self, key):
+        import boto3
+
+        bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.environment["AWS_ENDPOINT_URL_S3"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            region_name="us-east-1",
+        )
+        found = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/{key}")
+        return any(one["Key"] == f"{prefix}/{key}" for one in found.get("Contents", []))
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory):
+    """Bucket URL and environment of an S3 server that runs as long as the tests."""
+    if url := os.environ.get("LATHE_TEST_S3_URL"):
+        names = ["AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+        yield url, {name: os.environ[name] for name in names}
+        return
+    example = ROOT / "target/debug/examples/s3_server"
+    folder = tmp_path_factory.mktemp("s3")
+    process = subprocess.Popen([example, folder, "bucket"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    endpoint, key, secret = [process.stdout.readline().strip() for _ in range(3)]
+    yield "s3://bucket", {
+        "AWS_ENDPOINT_URL_S3": endpoint,
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_REGION": "us-east-1",
+    }
+    process.stdin.close()
+    process.wait(timeout=10)
+
+
+@pytest.fixture
+def s3(s3_endpoint, tmp_path):
+    """A prefix of its own for each test."""
+    url, environment = s3_endpoint
+    return S3(f"{url}/{tmp_path.parent.name}-{tmp_path.name}", environment)
+
+
 @pytest.fixture
 def server(serve, tmp_path, request):
     """A server on SQLite, or on the database that `on_both_databases` names."""
