@@ -164,7 +164,7 @@ def upload_and_compare(mlflow, folder, name="big.bin"):
     file = folder / name
     file.write_bytes(os.urandom((11 << 20) + 5))
     with mlflow.start_run() as run:
-        mlflow.log_artifact(file, "data")
+        mlflow.log_artifact(str(file), "data")
     down = mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/data/{name}", dst_path=folder / "down")
     assert pathlib.Path(down).read_bytes() == file.read_bytes()
     return run.info.run_id
