@@ -6,11 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     dag, demo, deploy, doctor, drift, export, freeze, gate, gc, import, init, lineage, metrics, params,
-<<<<<<< HEAD
     plots, predict, reproduce, rollback, run, serve, server, stage, status,
-=======
-    plots, reproduce, rollback, run, serve, server, stage, status,
->>>>>>> 5e1e76c (Order the list of commands)
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
