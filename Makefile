@@ -1,7 +1,6 @@
 # `make demo` walks the whole loop on real data, `make test` runs every test. Both set up what they need.
 # `make test-s3` runs the longer tests of artifacts against Ceph's gateway, or the S3 server that LATHE_TEST_S3_URL names.
-.PHONY: demo test test-s3 tools fuzz
-.PHONY: demo test test-crash tools
+.PHONY: demo test test-s3 test-crash tools fuzz
 
 demo: tools
 	cargo build --release

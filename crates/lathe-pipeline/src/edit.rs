@@ -9,7 +9,7 @@ use crate::graph::Graph;
 use crate::pipeline_file::PipelineFile;
 use crate::project::{Project, Selection};
 use crate::set_params::{byte_of, end_of_block, line_ended};
-use crate::stage::joined;
+use crate::stage::{Stage, joined};
 use crate::yaml::{Node, Value, emit, read};
 use crate::{Error, Result, param_files, template};
 
@@ -105,6 +105,34 @@ pub fn set_frozen(
         changed.push(stage.address());
     }
     Ok(changed)
+}
+
+/// Adds inputs and outputs, given by their paths from the root, to what a stage declares.
+pub fn declare(repo: &Repo, stage: &Stage, deps: &[String], outs: &[String]) -> Result<()> {
+    let path = repo.root().join(&*stage.file);
+    let mut text = read_or_empty(&path)?;
+    for (key, paths) in [("deps", deps), ("outs", outs)] {
+        for at in paths {
+            text = with_item(&stage.file, &text, &stage.name, key, &relative(&stage.wdir, at))?;
+        }
+    }
+    check(repo, &stage.file, &text)?;
+    Ok(write_atomically(&path, text.as_bytes())?)
+}
+
+/// A path from the root as it is seen from a folder.
+fn relative(folder: &str, at: &str) -> String {
+    let parts = |path: &str| {
+        path.split('/')
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let (folder, at) = (parts(folder), parts(at));
+    let shared = folder.iter().zip(&at).take_while(|(a, b)| a == b).count();
+    let mut path = vec!["..".to_owned(); folder.len() - shared];
+    path.extend_from_slice(&at[shared..]);
+    path.join("/")
 }
 
 fn read_or_empty(path: &std::path::Path) -> Result<String> {
@@ -348,6 +376,70 @@ fn with_frozen(file: &str, text: &str, name: &str, frozen: bool) -> Result<Strin
     }
 }
 
+/// The text with one more item in a list of a stage.
+fn with_item(file: &str, text: &str, name: &str, key: &str, item: &str) -> Result<String> {
+    let refuse = |problem: String| Error::Edit {
+        file: file.to_owned(),
+        problem,
+    };
+    let document = read(text).map_err(|source| Error::syntax(file, text, source))?;
+    let entry = document.find("stages").and_then(|stages| stages.find(name));
+    let entry = entry.ok_or_else(|| {
+        refuse(format!(
+            "`{name}` is one of a group; declare `{item}` in the group itself"
+        ))
+    })?;
+    let entries = entry.as_map().unwrap_or_default();
+    if entry.span.flow || entries.is_empty() {
+        return Err(refuse(format!(
+            "`{name}` is written in braces; declare `{item}` by hand"
+        )));
+    }
+    let written = lathe_yaml::emit_scalar(&Node::text(item));
+    let Some((key_node, list)) = entries.iter().find(|(known, _)| known.as_str() == Some(key)) else {
+        let at = end_of_block(text, entries);
+        let blanks = " ".repeat(entries[0].0.span.column);
+        let added = format!("{blanks}{key}:\n{blanks}- {written}\n");
+        return Ok(format!("{}{added}{}", line_ended(&text[..at]), &text[at..]));
+    };
+    let items = match &list.value {
+        Value::List(items) => items.as_slice(),
+        Value::Null => &[],
+        _ => {
+            return Err(refuse(format!(
+                "`{key}` of `{name}` is {} and not a list",
+                list.kind()
+            )));
+        }
+    };
+    if list.span.flow {
+        let at = byte_of(text, list.span.end).saturating_sub(1);
+        let comma = if items.is_empty() { "" } else { ", " };
+        let quoted = serde_json::Value::String(item.to_owned());
+        return Ok(format!("{}{comma}{quoted}{}", text[..at].trim_end(), &text[at..]));
+    }
+    let Some(first) = items.first() else {
+        let at = end_of_block(text, &[(key_node.clone(), key_node.clone())]);
+        let blanks = " ".repeat(key_node.span.column);
+        return Ok(format!(
+            "{}{blanks}- {written}\n{}",
+            line_ended(&text[..at]),
+            &text[at..]
+        ));
+    };
+    let start = byte_of(text, first.span.start);
+    let dash = text[line_start(text, start)..start]
+        .find('-')
+        .unwrap_or(key_node.span.column);
+    let at = end_of_block(text, &[(key_node.clone(), list.clone())]);
+    let blanks = " ".repeat(dash);
+    Ok(format!(
+        "{}{blanks}- {written}\n{}",
+        line_ended(&text[..at]),
+        &text[at..]
+    ))
+}
+
 fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |end| end + 1)
 }
@@ -401,6 +493,26 @@ mod tests {
         assert_eq!(with_frozen("dvc.yaml", &frozen, "a", false).unwrap(), TEXT);
         assert!(with_frozen("dvc.yaml", TEXT, "b", true).is_err());
         assert!(with_frozen("dvc.yaml", TEXT, "a@1", true).is_err());
+    }
+
+    #[test]
+    fn what_a_stage_declares_grows_by_items_in_the_layout_of_the_file() {
+        let add = |text: &str, key: &str| with_item("dvc.yaml", text, "a", key, "new").unwrap();
+        assert_eq!(
+            add(TEXT, "deps"),
+            TEXT.replace("- x   # an input\n", "- x   # an input\n    - new\n")
+        );
+        assert_eq!(
+            add(TEXT, "outs"),
+            TEXT.replace("- x   # an input\n", "- x   # an input\n    outs:\n    - new\n")
+        );
+        let flow = "stages:\n  a:\n    cmd: x\n    deps: [y]\n    outs: []\n";
+        assert_eq!(add(flow, "deps"), flow.replace("[y]", "[y, \"new\"]"));
+        assert_eq!(add(flow, "outs"), flow.replace("[]", "[\"new\"]"));
+        let indented = "stages:\n  a:\n    cmd: x\n    deps:\n      - y\n";
+        assert_eq!(add(indented, "deps"), format!("{indented}      - new\n"));
+        assert_eq!(relative("a/b", "a/c/d"), "../c/d");
+        assert_eq!(relative("", "x"), "x");
     }
 
     #[test]

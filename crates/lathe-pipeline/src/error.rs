@@ -191,6 +191,20 @@ pub enum Error {
         /// "exited with code 1", "was ended by signal 9".
         ending: String,
     },
+    /// What a stage reads and writes cannot be watched here.
+    #[error("what stages read and write cannot be watched here")]
+    Trace {
+        /// Why.
+        source: io::Error,
+    },
+    /// A stage that read or wrote what it does not declare, where that counts as a failure.
+    #[error("stage `{stage}` does not declare {}", files.join(", "))]
+    Undeclared {
+        /// The stage.
+        stage: String,
+        /// The files, in quotes.
+        files: Vec<String>,
+    },
     /// Ctrl-C or a request to terminate.
     #[error("stage `{stage}` was interrupted")]
     Interrupted {
@@ -314,7 +328,9 @@ impl Error {
             Self::NoPipeline { .. } | Self::NoPipelineFile { .. } | Self::UnknownTarget { .. } => {
                 ErrorKind::NotFound
             }
-            Self::Read { .. } | Self::Write { .. } | Self::Start { .. } => ErrorKind::Internal,
+            Self::Read { .. } | Self::Write { .. } | Self::Start { .. } | Self::Trace { .. } => {
+                ErrorKind::Internal
+            }
             Self::Busy { .. } | Self::Interrupted { .. } => ErrorKind::Unavailable,
             Self::Syntax { .. }
             | Self::Conflict { .. }
@@ -331,6 +347,7 @@ impl Error {
             | Self::MissingOut { .. }
             | Self::CommandFailed { .. }
             | Self::Edit { .. }
+            | Self::Undeclared { .. }
             | Self::SetParam { .. }
             | Self::ParamValue { .. } => ErrorKind::InvalidInput,
         }
@@ -373,6 +390,10 @@ impl Error {
             Self::MissingParam { .. } => "write it there, or take it out of the stage's `params`",
             Self::MissingOut { .. } => "take it out of `outs`, or look why the commands do not write it",
             Self::CommandFailed { .. } => "its output is above; stages finished before it are kept",
+            Self::Trace { .. } => {
+                "it needs Linux's inotify; many folders need a higher `fs.inotify.max_user_watches`"
+            }
+            Self::Undeclared { .. } => "name them in `deps` and `outs`, or let `--fix` do it",
             Self::Interrupted { .. } => "run it again: stages finished before it are kept",
             Self::Busy { .. } => "wait until it ends",
             Self::ParamValue { .. } => "write a value as in params.yaml, as `200`, `0.1`, `text` or `[1, 2]`",

@@ -26,11 +26,11 @@ mod vars;
 use lathe_yaml as yaml;
 
 pub use dag::{Dag, DagOptions};
-pub use edit::{NewOut, NewStage, add_stage, set_frozen};
+pub use edit::{NewOut, NewStage, add_stage, declare, set_frozen};
 pub use error::{Error, Result};
 pub use execute::{
-    Commands, ExecuteOptions, Interruption, OnFailure, Report, Shell, StageEvent, Watchdog, execute,
-    plan_project,
+    Commands, EnvironmentMark, ExecuteOptions, Interruption, OnFailure, Report, Shell, StageEvent, TraceMode,
+    Watchdog, execute, plan_project,
 };
 pub use graph::Graph;
 pub use pipeline_file::PipelineFile;

@@ -53,6 +53,8 @@ pub enum Reason {
         /// The output.
         path: String,
     },
+    /// It was executed in another environment.
+    EnvironmentChanged,
     /// A stage that it needs is executed.
     After {
         /// That stage.
@@ -74,6 +76,7 @@ impl fmt::Display for Reason {
             Self::OutChanged { path } => write!(f, "output `{path}` is changed"),
             Self::OutMissing { path } => write!(f, "output `{path}` is missing"),
             Self::OutNotCached { path } => write!(f, "output `{path}` is not in the cache"),
+            Self::EnvironmentChanged => f.write_str("environment changed"),
             Self::After { stage } => write!(f, "after {stage}"),
         }
     }
@@ -159,6 +162,8 @@ pub struct Known<'a> {
     pub is_same: bool,
     /// Stages of the plan that it needs, by position in it.
     pub needs: Vec<usize>,
+    /// Whether it was executed in another environment.
+    pub environment_changed: bool,
 }
 
 /// Decides what must be executed, and why. Stages come in the order of their dependencies. A stage that follows an
@@ -177,13 +182,17 @@ pub fn plan(stages: &[Known<'_>], files: &Snapshot, rules: Rules) -> Plan {
         let action = match after {
             Some(reason) if !known.stage.frozen && !rules.force => Action::Execute(reason),
             _ if known.is_same
+                && !known.environment_changed
                 && !rules.force
                 && !known.stage.always_changed
                 && !known.stage.is_callback() =>
             {
                 Action::Keep
             }
-            _ => decide(known.stage, known.locked.as_ref(), files, rules, &made),
+            _ => match decide(known.stage, known.locked.as_ref(), files, rules, &made) {
+                Action::Keep => in_another_environment(known.stage, known.environment_changed),
+                action => action,
+            },
         };
         if rules.allow_missing {
             made.extend(made_by(known.stage, known.locked.as_ref()));
@@ -195,6 +204,15 @@ pub fn plan(stages: &[Known<'_>], files: &Snapshot, rules: Rules) -> Plan {
         });
     }
     plan
+}
+
+/// What is done with a stage that is up to date but for its environment.
+pub fn in_another_environment(stage: &Stage, changed: bool) -> Action {
+    if changed && !stage.frozen {
+        Action::Execute(Reason::EnvironmentChanged)
+    } else {
+        Action::Keep
+    }
 }
 
 /// What a stage made, by path from the root: data that is missing elsewhere is compared with it.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use lathe_types::Millis;
-use lathe_types::executions::{HashedPath, StageExecution, StageOutcome, StageUsage};
+use lathe_types::executions::{HashedPath, StageExecution, StageOutcome, StageUsage, Undeclared};
 
 use crate::lock::{LockEntry, LockedParams, LockedPath};
 use crate::snapshot::Snapshot;
@@ -103,6 +103,8 @@ pub struct Done {
     pub attempts: u32,
     /// Where what they printed is kept.
     pub log: Option<String>,
+    /// What its commands read and wrote without declaring it, if that was watched.
+    pub undeclared: Option<Undeclared>,
 }
 
 /// What is recorded of the stage with the run.
@@ -140,6 +142,7 @@ pub fn execution_of(stage: &Stage, entry: &LockEntry, done: Done) -> StageExecut
         usage: done.usage,
         attempts: done.attempts,
         log: done.log,
+        undeclared: done.undeclared,
     }
 }
 

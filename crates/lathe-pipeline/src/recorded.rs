@@ -26,6 +26,7 @@ pub fn recorded(repo: &Repo, project: &Project) -> Result<Vec<StageExecution>> {
                 usage: None,
                 attempts: 0,
                 log: None,
+                undeclared: None,
             };
             stages.push(execution_of(stage, &entry, done));
         }

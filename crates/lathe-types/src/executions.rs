@@ -66,6 +66,28 @@ pub struct StageExecution {
     /// Where what they printed is kept, relative to the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// What its commands read and wrote without declaring it, if that was watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undeclared: Option<Undeclared>,
+}
+
+/// Files of the repository that a stage read or wrote without declaring it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undeclared {
+    /// Read, and no input.
+    pub read: Vec<String>,
+    /// Written, still there, and no output.
+    pub written: Vec<String>,
+    /// So much happened that some of it was not seen.
+    #[serde(default)]
+    pub is_incomplete: bool,
+}
+
+impl Undeclared {
+    /// Whether everything was declared.
+    pub fn is_empty(&self) -> bool {
+        self.read.is_empty() && self.written.is_empty()
+    }
 }
 
 fn is_zero(number: &u32) -> bool {

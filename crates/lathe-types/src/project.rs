@@ -136,8 +136,38 @@ pub struct EnvironmentSpec {
 pub struct PythonSpec {
     /// What makes the environment.
     pub manager: PythonManager,
-    /// The locked requirements, relative to the repository.
-    pub requirements: String,
+    /// The locked requirements, relative to the repository; for uv and venv.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requirements: Option<String>,
+    /// The manager's own lock, relative to the repository: `uv.lock`, `pixi.lock`, `environment.yml` of conda.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<String>,
+    /// An environment that is there and is used as it is; for venv and conda.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+impl PythonSpec {
+    /// What is wrong with it, if anything is.
+    pub fn problem(&self) -> Option<&'static str> {
+        let given = (
+            self.requirements.is_some(),
+            self.lock.is_some(),
+            self.path.is_some(),
+        );
+        match (self.manager, given) {
+            (PythonManager::Uv, (true, false, false) | (false, true, false))
+            | (PythonManager::Venv, (true, false, false) | (false, false, true))
+            | (PythonManager::Conda, (false, true, false) | (false, false, true))
+            | (PythonManager::Pixi, (false, _, false))
+            | (PythonManager::None, (false, false, false)) => None,
+            (PythonManager::Uv, _) => Some("needs `requirements` or `lock`, one of them"),
+            (PythonManager::Venv, _) => Some("needs `requirements` or `path`, one of them"),
+            (PythonManager::Conda, _) => Some("needs `lock` or `path`, one of them"),
+            (PythonManager::Pixi, _) => Some("takes nothing but `lock`"),
+            (PythonManager::None, _) => Some("takes nothing else"),
+        }
+    }
 }
 
 /// What makes the environment.
@@ -146,6 +176,27 @@ pub struct PythonSpec {
 pub enum PythonManager {
     /// uv, found on PATH or taken from its PyPI package.
     Uv,
+    /// Python's own `venv` with pip.
+    Venv,
+    /// conda, mamba or micromamba, found on PATH.
+    Conda,
+    /// pixi, found on PATH.
+    Pixi,
+    /// The caller's own Python.
+    None,
+}
+
+impl PythonManager {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uv => "uv",
+            Self::Venv => "venv",
+            Self::Conda => "conda",
+            Self::Pixi => "pixi",
+            Self::None => "none",
+        }
+    }
 }
 
 /// `[model.NAME]`: what a successful run registers.

@@ -7,6 +7,7 @@ mod client;
 mod clock;
 mod commands;
 mod determinism;
+mod environment_marks;
 mod exit;
 mod export;
 mod git;

@@ -129,6 +129,17 @@ pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
             })
         }
     };
+    if let Some(problem) = spec
+        .environment
+        .as_ref()
+        .and_then(|environment| environment.python.problem())
+    {
+        return Err(ProjectError::Value {
+            section: "environment".into(),
+            key: "python".into(),
+            problem: problem.into(),
+        });
+    }
     for (name, deployment) in &spec.deployment {
         if deployment.model_alias().is_none() {
             return Err(ProjectError::Value {

@@ -1,11 +1,12 @@
-//! The Python environment of a project: made from its lock file by uv, kept by digest, shared by every worktree.
+//! The Python environment of a project: made from its lock file by uv, venv, conda or pixi, kept by digest, shared by
+//! every worktree; or one that is there.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
 use lathe_types::executions::Environment;
-use lathe_types::project::{EnvironmentSpec, PythonManager};
+use lathe_types::project::{EnvironmentSpec, PythonManager, PythonSpec};
 use sha2::{Digest, Sha256};
 
 use crate::exit::{hint, hinted};
@@ -46,7 +47,8 @@ pub fn prepare(
     tell: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Python> {
     let platform = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
-    let Some(EnvironmentSpec { python }) = spec else {
+    let Some(EnvironmentSpec { python }) = spec.filter(|spec| spec.python.manager != PythonManager::None)
+    else {
         let interpreter = process::output_of("python3", &["--version"], root).ok();
         let digest = digest_of(&["none", &platform, interpreter.as_deref().unwrap_or("")]);
         let record = Environment {
@@ -59,39 +61,156 @@ pub fn prepare(
         };
         return Ok(Python { bin: None, record });
     };
-    let PythonManager::Uv = python.manager;
-    let lock = root.join(&python.requirements);
-    let text = std::fs::read(&lock).map_err(|error| {
-        anyhow::Error::new(error).context(hint(
-            format!(
-                "the lock file `{}` named in `[environment]` cannot be read",
-                lock.display()
-            ),
-            "make it with `uv pip compile requirements.in -o requirements.lock`, or correct its path",
-        ))
-    })?;
-    let base = base_interpreter(root)?;
-    let interpreter = process::output_of(&base, &["--version"], root)?;
-    let lock_sha256 = hex(&Sha256::digest(&text));
-    let digest = digest_of(&["uv", &platform, &interpreter, &lock_sha256]);
+    let inputs = Inputs::load(python, root)?;
+    if let Some(folder) = &python.path {
+        return there(&root.join(folder), &inputs, platform);
+    }
+    let base = match python.manager {
+        PythonManager::Uv | PythonManager::Venv => Some(base_interpreter(root)?),
+        _ => None,
+    };
+    let interpreter = match &base {
+        Some(base) => process::output_of(base, &["--version"], root)?,
+        None => String::new(),
+    };
+    let manager = python.manager.name();
+    let digest = digest_of(&[manager, &platform, &interpreter, &inputs.sha256]);
     let record = Environment {
         digest: digest.clone(),
-        manager: "uv".into(),
-        lock_path: Some(python.requirements.clone()),
-        lock_sha256: Some(lock_sha256),
-        interpreter: Some(interpreter),
+        manager: manager.into(),
+        lock_path: Some(inputs.path.clone()),
+        lock_sha256: Some(inputs.sha256.clone()),
+        interpreter: base.is_some().then_some(interpreter),
         platform,
     };
     let environments = settings::cache_folder()?.join("environments");
-    let folder = environments.join(&digest[..16]);
-    if !folder.join(READY_MARK).is_file() {
+    let folder = match python.manager {
+        // pixi keeps its environments where the project is.
+        PythonManager::Pixi => root.join(".pixi/envs/default"),
+        _ => environments.join(&digest[..16]),
+    };
+    let is_ready = folder.join(READY_MARK).is_file() && python.manager != PythonManager::Pixi;
+    if !is_ready {
         tell(&format!(
             "making the Python environment from {} ({})",
-            python.requirements,
+            inputs.path,
             &digest[..12]
         ));
-        create(&environments, &folder, &base, &lock)?;
+        create(&environments, &folder, &inputs, base.as_deref(), root)?;
     }
+    Ok(Python {
+        bin: Some(folder.join("bin")),
+        record,
+    })
+}
+
+/// A digest of what the project declares, without starting anything: what a stage was executed in, last, is compared
+/// with it. Nothing if the caller's own Python is used.
+pub fn fingerprint(spec: Option<&EnvironmentSpec>, root: &Path) -> anyhow::Result<Option<String>> {
+    match spec {
+        Some(EnvironmentSpec { python }) if python.manager != PythonManager::None => {
+            let inputs = Inputs::load(python, root)?;
+            Ok(Some(digest_of(&[python.manager.name(), &inputs.sha256])))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// What an environment is made from: a lock file, or what is installed in one that is there.
+struct Inputs {
+    manager: PythonManager,
+    /// As the project names it.
+    path: String,
+    /// The file.
+    file: PathBuf,
+    sha256: String,
+    /// Whether the file is a lock of uv, and not a list of requirements.
+    is_lock: bool,
+}
+
+impl Inputs {
+    fn load(spec: &PythonSpec, root: &Path) -> anyhow::Result<Self> {
+        if let Some(path) = &spec.path {
+            let installed = installed(&root.join(path))?;
+            return Ok(Self {
+                manager: spec.manager,
+                path: path.clone(),
+                file: root.join(path),
+                sha256: digest_of(&installed.iter().map(String::as_str).collect::<Vec<_>>()),
+                is_lock: false,
+            });
+        }
+        let path = match (&spec.lock, &spec.requirements) {
+            (Some(lock), _) => lock,
+            (None, Some(requirements)) => requirements,
+            (None, None) => "pixi.lock",
+        };
+        let file = root.join(path);
+        let text = std::fs::read(&file).map_err(|error| {
+            anyhow::Error::new(error).context(hint(
+                format!(
+                    "the lock file `{}` named in `[environment]` cannot be read",
+                    file.display()
+                ),
+                "make it with `uv pip compile requirements.in -o requirements.lock`, or correct its path",
+            ))
+        })?;
+        Ok(Self {
+            manager: spec.manager,
+            path: path.to_owned(),
+            sha256: hex(&Sha256::digest(&text)),
+            file,
+            is_lock: spec.lock.is_some(),
+        })
+    }
+}
+
+/// The names and versions of what is installed in an environment of venv or conda.
+fn installed(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let names = |at: &Path, suffix: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(at).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.ends_with(suffix)).collect()
+    };
+    let mut found = names(&folder.join("conda-meta"), ".json");
+    for python in names(&folder.join("lib"), "")
+        .into_iter()
+        .filter(|name| name.starts_with("python"))
+    {
+        found.extend(names(
+            &folder.join("lib").join(&python).join("site-packages"),
+            ".dist-info",
+        ));
+        found.push(python);
+    }
+    if !folder.join("bin").is_dir() {
+        return Err(hinted(
+            format!("`{}` of `[environment]` is no environment", folder.display()),
+            "make it with `python3 -m venv`, `uv venv` or `conda create -p`, or correct its path",
+        ));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// An environment that somebody else takes care of.
+fn there(folder: &Path, inputs: &Inputs, platform: String) -> anyhow::Result<Python> {
+    let interpreter = process::output_of(folder.join("bin/python"), &["--version"], folder).ok();
+    let manager = inputs.manager.name();
+    let digest = digest_of(&[
+        manager,
+        &platform,
+        interpreter.as_deref().unwrap_or(""),
+        &inputs.sha256,
+    ]);
+    let record = Environment {
+        digest,
+        manager: manager.into(),
+        lock_path: None,
+        lock_sha256: Some(inputs.sha256.clone()),
+        interpreter,
+        platform,
+    };
     Ok(Python {
         bin: Some(folder.join("bin")),
         record,
@@ -101,10 +220,20 @@ pub fn prepare(
 /// Its presence says that the environment was completed.
 const READY_MARK: &str = ".lathe-ready";
 
-/// Made in a folder of its own and renamed when complete; of two who make the same, the first one's stays.
-fn create(environments: &Path, folder: &Path, base: &Path, lock: &Path) -> anyhow::Result<()> {
+/// One at a time makes it; of two who want the same, the second finds it made.
+fn create(
+    environments: &Path,
+    folder: &Path,
+    inputs: &Inputs,
+    base: Option<&Path>,
+    root: &Path,
+) -> anyhow::Result<()> {
     std::fs::create_dir_all(environments)
         .with_context(|| format!("failed to create `{}`", environments.display()))?;
+    if inputs.manager == PythonManager::Pixi {
+        tool(&["pixi"], &["install", "--frozen", "--quiet"], root)?;
+        return Ok(());
+    }
     let guard = std::fs::File::create(folder.with_extension("lock"))?;
     guard
         .lock()
@@ -120,20 +249,84 @@ fn create(environments: &Path, folder: &Path, base: &Path, lock: &Path) -> anyho
             )
         })?;
     }
-    let uv = find_uv(environments)?;
-    uv_command(
-        &uv,
-        &["venv", "--quiet", "--python"],
-        &[base.as_os_str(), folder.as_os_str()],
-    )?;
-    let python = folder.join("bin/python");
-    uv_command(
-        &uv,
-        &["pip", "sync", "--quiet", "--python"],
-        &[python.as_os_str(), lock.as_os_str()],
-    )?;
+    let at = folder.to_string_lossy();
+    let file = inputs.file.to_string_lossy();
+    match (inputs.manager, base) {
+        (PythonManager::Uv, Some(base)) => with_uv(environments, folder, inputs, base, root)?,
+        (PythonManager::Venv, Some(base)) => {
+            process::output_of(base, &["-m", "venv", &at], root)?;
+            let pip = ["-m", "pip", "install", "--quiet", "--requirement", &file];
+            process::output_of(folder.join("bin/python"), &pip, root)?;
+        }
+        _ => {
+            let conda = ["conda", "mamba", "micromamba"];
+            tool(
+                &conda,
+                &[
+                    "env", "create", "--quiet", "--yes", "--prefix", &at, "--file", &file,
+                ],
+                root,
+            )?;
+        }
+    }
     std::fs::write(folder.join(READY_MARK), "")?;
     Ok(())
+}
+
+fn with_uv(
+    environments: &Path,
+    folder: &Path,
+    inputs: &Inputs,
+    base: &Path,
+    root: &Path,
+) -> anyhow::Result<()> {
+    let uv = find_uv(environments)?;
+    if !inputs.is_lock {
+        uv_command(
+            &uv,
+            &["venv", "--quiet", "--python"],
+            &[base.as_os_str(), folder.as_os_str()],
+        )?;
+        let python = folder.join("bin/python");
+        return uv_command(
+            &uv,
+            &["pip", "sync", "--quiet", "--python"],
+            &[python.as_os_str(), inputs.file.as_os_str()],
+        );
+    }
+    // The project itself is not installed: the environment is shared by every checkout of it.
+    let output = Command::new(&uv)
+        .args([
+            "sync",
+            "--frozen",
+            "--quiet",
+            "--no-install-project",
+            "--all-groups",
+            "--python",
+        ])
+        .arg(base)
+        .current_dir(inputs.file.parent().unwrap_or(root))
+        .env("UV_PROJECT_ENVIRONMENT", folder)
+        .output()
+        .with_context(|| format!("failed to start `{}`", uv.display()))?;
+    if !output.status.success() {
+        bail!(
+            "`uv sync` failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}
+
+/// Runs the first of these programs that is on PATH.
+fn tool(names: &[&str], args: &[&str], folder: &Path) -> anyhow::Result<()> {
+    let program = names.iter().find_map(|name| on_path(name)).ok_or_else(|| {
+        hinted(
+            format!("`{}` of `[environment]` is not on PATH", names[0]),
+            format!("install {}, or declare another manager", names.join(" or ")),
+        )
+    })?;
+    process::output_of(program, args, folder).map(drop)
 }
 
 fn uv_command(uv: &Path, args: &[&str], paths: &[&std::ffi::OsStr]) -> anyhow::Result<()> {

@@ -128,6 +128,23 @@ impl StageView {
                     paint(&stage, Style::Strong)
                 )
             }
+            StageEvent::Undeclared { stage, files } => {
+                let mut words = Vec::new();
+                if !files.read.is_empty() {
+                    words.push(format!("reads {}", files.read.join(", ")));
+                }
+                if !files.written.is_empty() {
+                    words.push(format!("writes {}", files.written.join(", ")));
+                }
+                if files.is_incomplete {
+                    words.push("more than could be watched".to_owned());
+                }
+                format!(
+                    "{} {stage} does not declare that it {}",
+                    paint("note", Style::Warn),
+                    words.join(" and ")
+                )
+            }
             StageEvent::Skipped { stage, failed } => {
                 format!(
                     "{} {stage} is not executed: `{failed}` failed",

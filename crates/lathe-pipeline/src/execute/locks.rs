@@ -20,6 +20,8 @@ pub struct Locks<'a> {
     root: &'a Path,
     by_file: HashMap<Arc<str>, Lock>,
     keep_out: Vec<(usize, PathBuf)>,
+    /// All stages before this one, in order, are done with.
+    settled: usize,
     begun: Instant,
     spent: Duration,
     durable_at: Instant,
@@ -33,6 +35,7 @@ impl<'a> Locks<'a> {
             root,
             by_file: HashMap::new(),
             keep_out: Vec::new(),
+            settled: 0,
             begun: now,
             spent: Duration::ZERO,
             durable_at: now,
@@ -53,6 +56,11 @@ impl<'a> Locks<'a> {
         self.keep_out.extend(paths.into_iter().map(|path| (order, path)));
     }
 
+    /// All stages before this position are done with.
+    pub fn settle(&mut self, position: usize) {
+        self.settled = position;
+    }
+
     /// Writes what is new unless too much time went into that already.
     pub fn write_now_and_then(&mut self, repo: &Repo) -> Result<()> {
         if self.spent * SHARE < self.begun.elapsed() {
@@ -67,7 +75,8 @@ impl<'a> Locks<'a> {
         let started = Instant::now();
         // The lines are in the order of the stages, however these happened to finish.
         self.keep_out.sort_by_key(|(order, _)| *order);
-        let paths: Vec<PathBuf> = self.keep_out.drain(..).map(|(_, path)| path).collect();
+        let settled = self.keep_out.partition_point(|(order, _)| *order < self.settled);
+        let paths: Vec<PathBuf> = self.keep_out.drain(..settled).map(|(_, path)| path).collect();
         if !paths.is_empty() {
             repo.keep_out_of_git(&paths)?;
         }

@@ -7,6 +7,7 @@ mod logs;
 mod one_stage;
 mod process;
 mod schedule;
+mod trace;
 mod watchdog;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use lathe_data::Repo;
 use lathe_types::Millis;
-use lathe_types::executions::{StageExecution, StageOutcome, StageUsage};
+use lathe_types::executions::{StageExecution, StageOutcome, StageUsage, Undeclared};
 use lathe_types::project::StageSpec;
 
 pub use self::one_stage::{Commands, Shell};
@@ -52,6 +53,10 @@ pub struct ExecuteOptions {
     pub shell: Shell,
     /// Added to the environment of the stages' processes.
     pub env: Vec<(String, String)>,
+    /// The environment that stages are executed in, and those that they were executed in.
+    pub environment: Option<EnvironmentMark>,
+    /// Whether to watch what stages read and write, and what follows from it. Then they are executed one by one.
+    pub trace: Option<TraceMode>,
     /// Retries, timeouts and resources by stage, group or address.
     pub limits: BTreeMap<String, StageSpec>,
     /// How much there is of each resource that stages may ask for.
@@ -75,12 +80,44 @@ impl Default for ExecuteOptions {
             jobs: 1,
             shell: Shell::default(),
             env: Vec::new(),
+            environment: None,
+            trace: None,
             limits: BTreeMap::new(),
             resources: BTreeMap::new(),
             logs: None,
             now: Millis::default,
         }
     }
+}
+
+/// The digest of an environment, and the digests of those that stages were executed in, by address.
+#[derive(Debug, Clone)]
+pub struct EnvironmentMark {
+    /// Of the one that stages are executed in now.
+    pub digest: String,
+    /// What is known of earlier executions.
+    pub known: BTreeMap<String, String>,
+}
+
+impl ExecuteOptions {
+    /// Whether the stage was executed in another environment. One that nobody knows of counts as the same.
+    fn environment_changed(&self, stage: &Stage) -> bool {
+        let Some(mark) = &self.environment else {
+            return false;
+        };
+        mark.known
+            .get(&stage.address())
+            .is_some_and(|known| *known != mark.digest)
+    }
+}
+
+/// What follows from files that a stage reads or writes without declaring them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraceMode {
+    /// They are told.
+    Report,
+    /// The stage fails.
+    Strict,
 }
 
 /// What a failure does to the other stages. Those that are being executed are always let finish.
@@ -117,6 +154,13 @@ pub enum StageEvent {
         stage: String,
         /// Without its end.
         line: String,
+    },
+    /// Its commands read or wrote what it does not declare.
+    Undeclared {
+        /// The stage.
+        stage: String,
+        /// What.
+        files: Undeclared,
     },
     /// Its commands failed and are begun again.
     Retried {
@@ -204,7 +248,8 @@ pub fn plan_project(repo: &Repo, project: &Project, options: &ExecuteOptions) ->
                 }
             }
         }
-        if !is_same || options.force {
+        let environment_changed = options.environment_changed(stage);
+        if !is_same || options.force || environment_changed {
             locked = lock.find(&stage.name)?;
             files.look_at(repo, project.param_files(), stage, locked.as_ref())?;
         }
@@ -221,6 +266,7 @@ pub fn plan_project(repo: &Repo, project: &Project, options: &ExecuteOptions) ->
                 locked
             },
             is_same,
+            environment_changed,
             needs: needs
                 .iter()
                 .filter_map(|needed| positions.get(needed).copied())

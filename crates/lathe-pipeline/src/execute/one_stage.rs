@@ -2,16 +2,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lathe_data::remove_path;
-use lathe_types::executions::{StageExecution, StageOutcome, StageUsage};
+use lathe_types::executions::{StageExecution, StageOutcome, StageUsage, Undeclared};
 use lathe_types::project::StageSpec;
 
 use super::logs::StageLog;
 use super::process::{self, Ending, Interruption, Job};
 use super::schedule::Work;
+use super::trace::Trace;
 use super::watchdog::Watchdog;
-use super::{StageEvent, Turn};
+use super::{StageEvent, TraceMode, Turn};
 use crate::lock::LockEntry;
-use crate::plan::{Action, decide, inputs_unchanged, kept};
+use crate::plan::{Action, decide, in_another_environment, inputs_unchanged, kept};
 use crate::record::{self, Done, execution_of};
 use crate::snapshot::Snapshot;
 use crate::stage::Stage;
@@ -152,6 +153,7 @@ struct Effort {
     usage: Option<StageUsage>,
     attempts: u32,
     log: Option<String>,
+    undeclared: Option<Undeclared>,
 }
 
 impl OneStage<'_> {
@@ -179,6 +181,7 @@ impl OneStage<'_> {
             usage: effort.usage,
             attempts: effort.attempts,
             log: effort.log,
+            undeclared: effort.undeclared,
         };
         let (entry, failure) = match result {
             Ok((_, entry)) => (entry, None),
@@ -215,7 +218,10 @@ impl OneStage<'_> {
         files.look_at(repo, project.param_files(), stage, turn.locked.as_ref())?;
         let mut rules = super::rules_of(options);
         rules.force |= turn.forced;
-        let action = decide(stage, turn.locked.as_ref(), &files, rules, &turn.made);
+        let action = match decide(stage, turn.locked.as_ref(), &files, rules, &turn.made) {
+            Action::Keep => in_another_environment(stage, options.environment_changed(stage)),
+            action => action,
+        };
         let reason = match action {
             Action::Keep => {
                 kept(stage.frozen).clone_into(told);
@@ -241,7 +247,7 @@ impl OneStage<'_> {
             ..inputs.clone()
         });
         let earlier = match reason {
-            Reason::Forced => None,
+            Reason::Forced | Reason::EnvironmentChanged => None,
             _ => self.find_earlier(turn.locked, &inputs, &mut files)?,
         };
         self.remove_outs()?;
@@ -282,6 +288,10 @@ impl OneStage<'_> {
             .map_or(Duration::ZERO, span);
         loop {
             effort.attempts += 1;
+            let trace = match options.trace {
+                Some(_) => Some(Trace::start(self.work.repo.root())?),
+                None => None,
+            };
             let show = &mut self.show;
             let (usage, result) = self.work.commands.execute(self.stage, timeout, &mut |event| {
                 match &event {
@@ -292,8 +302,12 @@ impl OneStage<'_> {
                 show(event);
             });
             effort.usage = Some(effort.usage.unwrap_or_default().then(usage));
+            if let Some(trace) = trace {
+                let undeclared = trace.end(self.stage)?;
+                effort.undeclared = Some(undeclared);
+            }
             let Err(error) = result else {
-                return Ok(());
+                return self.judge_undeclared(effort);
             };
             log.line(&format!("! {error}"));
             let may_retry = matches!(error, Error::CommandFailed { .. }) && effort.attempts <= retries;
@@ -315,6 +329,29 @@ impl OneStage<'_> {
             }
             self.remove_outs()?;
         }
+    }
+
+    /// Tells what was not declared, and fails for it where that is asked for.
+    fn judge_undeclared(&mut self, effort: &Effort) -> Result<()> {
+        let Some(files) = effort
+            .undeclared
+            .as_ref()
+            .filter(|files| !files.is_empty() || files.is_incomplete)
+        else {
+            return Ok(());
+        };
+        (self.show)(StageEvent::Undeclared {
+            stage: self.stage.address(),
+            files: files.clone(),
+        });
+        if self.work.options.trace == Some(TraceMode::Strict) && !files.is_empty() {
+            let named = files.read.iter().chain(&files.written);
+            return Err(Error::Undeclared {
+                stage: self.stage.address(),
+                files: named.map(|path| format!("`{path}`")).collect(),
+            });
+        }
+        Ok(())
     }
 
     /// An execution that can stand for this one: the last, or one of the run cache.

@@ -44,7 +44,11 @@ enum News {
 
 /// Executes the stages, as many at once as the options allow, each after those that it needs.
 pub fn run(work: &Work<'_>, show: &mut dyn FnMut(StageEvent)) -> Result<Report> {
-    let jobs = work.options.jobs.clamp(1, work.order.len().max(1));
+    // What happens to files does not tell which stage did it.
+    let jobs = match work.options.trace {
+        Some(_) => 1,
+        None => work.options.jobs.clamp(1, work.order.len().max(1)),
+    };
     let (turns, waiting) = sync_channel::<Turn>(jobs);
     let (news, heard) = sync_channel(EVENTS_WAITING_MAX);
     let waiting = Mutex::new(waiting);
@@ -105,6 +109,8 @@ struct State<'a> {
     failures: Vec<(String, Error)>,
     made: HashMap<usize, Vec<(String, String)>>,
     is_stopping: bool,
+    /// All stages before this position are done with.
+    settled: usize,
 }
 
 impl<'a> State<'a> {
@@ -131,6 +137,7 @@ impl<'a> State<'a> {
             failures: Vec::new(),
             made: HashMap::new(),
             is_stopping: false,
+            settled: 0,
             positions,
         };
         for (position, &index) in work.order.iter().enumerate() {
@@ -201,6 +208,7 @@ impl<'a> State<'a> {
                 show(self.progress());
             }
         }
+        self.locks.settle(usize::MAX);
         self.locks.write(self.work.repo, true)?;
         match problem {
             Some(error) => Err(error),
@@ -311,6 +319,13 @@ impl<'a> State<'a> {
         }
         let was_executed = finished.execution.outcome != StageOutcome::Unchanged;
         self.done[position] = Some(finished.execution);
+        let settled = self
+            .done
+            .iter()
+            .skip(self.settled)
+            .take_while(|done| done.is_some());
+        self.settled += settled.count();
+        self.locks.settle(self.settled);
         if work.options.force_downstream && was_executed {
             for follower in self.needed_by(index) {
                 self.forced[follower] = true;

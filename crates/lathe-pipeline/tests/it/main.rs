@@ -7,3 +7,4 @@ mod definitions;
 mod execution;
 mod repo;
 mod setting_params;
+mod surroundings;

@@ -305,17 +305,16 @@ async fn artifact(
     let id = required("request_id", request.request_id.or(request.trace_id))?;
     let id = TraceId::parse("request_id", &id)?;
     let trace = state.store.get_trace(id.clone()).await?;
-    let wanted = match request.path.filter(|path| !path.is_empty()) {
+    let attachment = request.path.filter(|path| !path.is_empty());
+    let file = match attachment {
         Some(path) => Some(format!("attachments/{path}")),
-        None => trace
-            .tag_value(SPANS_TAG)
-            .is_none()
-            .then(|| "traces.json".to_owned()),
+        None if trace.tag_value(SPANS_TAG).is_none() => Some("traces.json".to_owned()),
+        None => None,
     };
-    if let Some(name) = wanted {
+    if let Some(file) = file {
         let place = trace.tag_value(ARTIFACTS_TAG).unwrap_or_default();
         let (artifacts, root) = place_of(&state.store, &state.artifacts, place).await?;
-        return send_file(&artifacts, &root.join(&ArtifactPath::parse(&name)?), &headers).await;
+        return send_file(&artifacts, &root.join(&ArtifactPath::parse(&file)?), &headers).await;
     }
     let spans = state.store.list_spans(id).await?;
     let spans: Vec<serde_json::Value> = spans.iter().filter_map(|span| span_dict(span)).collect();

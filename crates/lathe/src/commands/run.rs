@@ -1,13 +1,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use lathe_pipeline::{ExecuteOptions, OnFailure, Report, Shell};
+use lathe_data::Repo;
+use lathe_pipeline::{
+    EnvironmentMark, ExecuteOptions, OnFailure, Project, Report, Shell, StageEvent, TraceMode,
+};
 use lathe_types::executions::{Execution, PATCH_ARTIFACT, StageExecution, StageOutcome};
 use serde_json::json;
 
 use super::Call;
 use super::selection::StageSelection;
 use crate::client::{self, Client};
+use crate::environment_marks::EnvironmentMarks;
 use crate::exit::{Outcome, hinted};
 use crate::project::ProjectFile;
 use crate::python::{self, Python};
@@ -61,6 +65,15 @@ pub struct Args {
     /// Data that is not here counts as unchanged if nothing else changed.
     #[arg(long)]
     allow_missing: bool,
+    /// Tell which files of the repository stages read or write without declaring them; then one stage at a time.
+    #[arg(long)]
+    trace: bool,
+    /// As `--trace`, and a stage that does so fails.
+    #[arg(long)]
+    strict: bool,
+    /// As `--trace`, and add them to `deps` and `outs` of dvc.yaml.
+    #[arg(long, conflicts_with = "strict")]
+    fix: bool,
     /// Do not put outputs into the cache.
     #[arg(long)]
     no_commit: bool,
@@ -95,6 +108,8 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     set_params(&args, &project)?;
     let pipelines = lathe_pipeline::Project::load(&repo)?;
     let mut options = options(&args, call, &project, repo.root());
+    let mut marks = EnvironmentMarks::load(&project.root);
+    options.environment = environment_mark(&project, &marks)?;
     let plan = lathe_pipeline::plan_project(&repo, &pipelines, &options)?;
     if args.dry || !plan.executes_anything() {
         if quiet {
@@ -152,7 +167,21 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     options.now = clock::now;
     options.logs = Some(logs_folder(&project.root, repo.root(), &run.run_id));
     let mut view = StageView::new(quiet, options.jobs);
-    let result = lathe_pipeline::execute(&repo, &pipelines, options, &mut |event| view.show(event));
+    let digest = options.environment.as_ref().map(|mark| mark.digest.clone());
+    let result = lathe_pipeline::execute(&repo, &pipelines, options, &mut |event| {
+        if let (
+            Some(digest),
+            StageEvent::Finished {
+                stage,
+                outcome: StageOutcome::Executed,
+                ..
+            },
+        ) = (&digest, &event)
+        {
+            marks.set(stage, digest);
+        }
+        view.show(event);
+    });
     view.end();
     let report = match result {
         Ok(report) => report,
@@ -179,6 +208,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         at: clock::now(),
     };
     client.post::<serde_json::Value>("/api/v1/executions", &execution)?;
+    if args.fix {
+        fix(&repo, &pipelines, &report, &say)?;
+    }
     let failed = !report.failures.is_empty();
     if failed && !args.ignore_errors || report.was_interrupted() {
         return fail(&client, &run, report, quiet);
@@ -207,6 +239,44 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         );
     }
     Ok(Outcome::Done)
+}
+
+/// What `[environment]` declares beside what stages were executed in; nothing if it declares nothing.
+pub fn environment_mark(
+    project: &ProjectFile,
+    marks: &EnvironmentMarks,
+) -> anyhow::Result<Option<EnvironmentMark>> {
+    let digest = python::fingerprint(project.spec.environment.as_ref(), &project.root)?;
+    Ok(digest.map(|digest| EnvironmentMark {
+        digest,
+        known: marks.known().clone(),
+    }))
+}
+
+/// Adds to dvc.yaml what stages did not declare. The next run executes them with it.
+fn fix(repo: &Repo, pipelines: &Project, report: &Report, say: &dyn Fn(&str)) -> anyhow::Result<()> {
+    for execution in &report.stages {
+        let Some(files) = execution.undeclared.as_ref().filter(|files| !files.is_empty()) else {
+            continue;
+        };
+        let Some(stage) = pipelines
+            .stages()
+            .iter()
+            .find(|stage| stage.address() == execution.stage)
+        else {
+            continue;
+        };
+        lathe_pipeline::declare(repo, stage, &files.read, &files.written)?;
+        say(&format!(
+            "{}: added {} to {}",
+            execution.stage,
+            [files.read.as_slice(), files.written.as_slice()]
+                .concat()
+                .join(", "),
+            stage.file
+        ));
+    }
+    Ok(())
 }
 
 fn executed(stages: &[StageExecution]) -> usize {
@@ -266,6 +336,11 @@ fn options(args: &Args, call: &Call, project: &ProjectFile, root: &Path) -> Exec
         selection: args.selection.select(call, root),
         force: args.force,
         force_downstream: args.force_downstream,
+        trace: match (args.strict, args.trace || args.fix) {
+            (true, _) => Some(TraceMode::Strict),
+            (false, true) => Some(TraceMode::Report),
+            (false, false) => None,
+        },
         run_cache: !args.no_run_cache,
         commit: !args.no_commit,
         allow_missing: args.allow_missing,

@@ -1,7 +1,8 @@
 use serde_json::json;
 
-use super::Call;
 use super::selection::StageSelection;
+use super::{Call, run};
+use crate::environment_marks::EnvironmentMarks;
 use crate::exit::Outcome;
 use crate::stage_view::print_plan;
 use crate::terminal;
@@ -26,6 +27,11 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let options = lathe_pipeline::ExecuteOptions {
         selection: args.selection.select(call, repo.root()),
         ..Default::default()
+    };
+    let marks = EnvironmentMarks::load(&project.root);
+    let options = lathe_pipeline::ExecuteOptions {
+        environment: run::environment_mark(&project, &marks)?,
+        ..options
     };
     let plan = lathe_pipeline::plan_project(&repo, &pipelines, &options)?;
     let lines = plan.lines();
