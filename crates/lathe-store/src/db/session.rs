@@ -114,13 +114,6 @@ impl<'a> Tx<'a> {
     }
 }
 
-impl<'a> Tx<'a> {
-    /// What a session sees, in a transaction or out of one.
-    pub(super) fn of(session: &'a Session) -> Self {
-        Self { session }
-    }
-}
-
 impl Tx<'_> {
     /// Runs one statement; returns the number of rows it changed.
     pub fn execute(&self, sql: &str, params: &[Value]) -> Result<usize> {
