@@ -13,7 +13,7 @@ pub struct Timestamp(pub Millis);
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // The calendar of protocol buffers goes from the year 1 to the year 9999.
-        let millis = self.0.0.clamp(-62_135_596_800_000, 253_402_300_799_999);
+        let millis = self.0.0.clamp(-62_135_596_800_000, 253_402_207_200_000);
         serializer.collect_str(&Millis(millis))
     }
 }
