@@ -3,12 +3,13 @@
 use lathe_types::access::Permission::{self, Edit, Manage, Read};
 use lathe_types::users::{Role, Scope};
 
+use super::genai_lines::{EVALUATION, TRACES};
 use super::table::{Absent, Check, Kind, Need, Rule};
 
-const RUN: &[&str] = &["run_id", "run_uuid"];
+pub(super) const RUN: &[&str] = &["run_id", "run_uuid"];
 const MODEL_ID: &[&str] = &["model_id", "id"];
 
-const fn on(level: Permission, kind: Kind, names: &'static [&'static str]) -> Check {
+pub(super) const fn on(level: Permission, kind: Kind, names: &'static [&'static str]) -> Check {
     Check {
         level,
         kind,
@@ -17,7 +18,7 @@ const fn on(level: Permission, kind: Kind, names: &'static [&'static str]) -> Ch
     }
 }
 
-const fn also(level: Permission, kind: Kind, names: &'static [&'static str]) -> Check {
+pub(super) const fn also(level: Permission, kind: Kind, names: &'static [&'static str]) -> Check {
     Check {
         level,
         kind,
@@ -40,7 +41,7 @@ const fn open(method: &'static str, path: &'static str) -> Rule {
     rule(method, path, Need::Open, Scope::Read)
 }
 
-const fn search(method: &'static str, path: &'static str) -> Rule {
+pub(super) const fn search(method: &'static str, path: &'static str) -> Rule {
     rule(method, path, Need::User, Scope::Read)
 }
 
@@ -56,11 +57,11 @@ const fn account(method: &'static str, path: &'static str) -> Rule {
     rule(method, path, Need::User, Scope::Admin)
 }
 
-const fn read(method: &'static str, path: &'static str, checks: &'static [Check]) -> Rule {
+pub(super) const fn read(method: &'static str, path: &'static str, checks: &'static [Check]) -> Rule {
     rule(method, path, Need::On(checks), Scope::Read)
 }
 
-const fn write(method: &'static str, path: &'static str, checks: &'static [Check]) -> Rule {
+pub(super) const fn write(method: &'static str, path: &'static str, checks: &'static [Check]) -> Rule {
     rule(method, path, Need::On(checks), Scope::Write)
 }
 
@@ -74,7 +75,7 @@ const fn data(path: &'static str, checks: &'static [Check]) -> Rule {
     }
 }
 
-const fn own(
+pub(super) const fn own(
     method: &'static str,
     path: &'static str,
     role: Role,
@@ -84,11 +85,11 @@ const fn own(
     rule(method, path, Need::Role(role, checks), scope)
 }
 
-const fn view(path: &'static str) -> Rule {
+pub(super) const fn view(path: &'static str) -> Rule {
     own("GET", path, Role::Viewer, &[], Scope::Read)
 }
 
-const fn act(method: &'static str, path: &'static str, role: Role) -> Rule {
+pub(super) const fn act(method: &'static str, path: &'static str, role: Role) -> Rule {
     own(method, path, role, &[], Scope::Write)
 }
 
@@ -101,7 +102,7 @@ const fn infer(method: &'static str, path: &'static str) -> Rule {
     own(method, path, Role::Viewer, &[], Scope::Inference)
 }
 
-const EXPERIMENT: &[&str] = &["experiment_id"];
+pub(super) const EXPERIMENT: &[&str] = &["experiment_id"];
 const RUN_READ: &[Check] = &[on(Read, Kind::Run, RUN)];
 const RUN_EDIT: &[Check] = &[on(Edit, Kind::Run, RUN)];
 const LOGS: &[Check] = &[
@@ -112,7 +113,7 @@ const LOGS: &[Check] = &[
         &["model_id", "metrics.model_id", "models.model_id"],
     ),
 ];
-const EXPERIMENT_EDIT: &[Check] = &[on(Edit, Kind::Experiment, EXPERIMENT)];
+pub(super) const EXPERIMENT_EDIT: &[Check] = &[on(Edit, Kind::Experiment, EXPERIMENT)];
 const EXPERIMENT_MANAGE: &[Check] = &[on(Manage, Kind::Experiment, EXPERIMENT)];
 const LOGGED_READ: &[Check] = &[on(Read, Kind::LoggedModel, MODEL_ID)];
 const LOGGED_EDIT: &[Check] = &[on(Edit, Kind::LoggedModel, MODEL_ID)];
@@ -255,112 +256,6 @@ const TRACKING: &[Rule] = &[
         "/api/2.0/mlflow/logged-models/{id}/artifacts/files",
         LOGGED_READ,
     ),
-];
-
-const TRACE: &[&str] = &["trace_id", "trace_ids", "request_id", "request_ids"];
-const TRACE_READ: &[Check] = &[on(Read, Kind::Trace, TRACE)];
-const TRACE_EDIT: &[Check] = &[on(Edit, Kind::Trace, TRACE)];
-const TRACES_OF_RUN: &[Check] = &[on(Edit, Kind::Trace, TRACE), also(Edit, Kind::Run, RUN)];
-const TRACES_DELETE: &[Check] = &[
-    on(Manage, Kind::Experiment, EXPERIMENT),
-    also(Manage, Kind::Trace, TRACE),
-];
-/// Where a trace that is begun belongs.
-const TRACE_PLACE: &[Check] = &[on(
-    Edit,
-    Kind::Experiment,
-    &["trace.trace_info.trace_location.mlflow_experiment.experiment_id"],
-)];
-const ASSESSMENT: &str = "/api/3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}";
-
-const TRACES: &[Rule] = &[
-    write("POST", "/api/3.0/mlflow/traces", TRACE_PLACE),
-    read("GET", "/api/3.0/mlflow/traces/{trace_id}", TRACE_READ),
-    read("GET", "/api/3.0/mlflow/traces/get", TRACE_READ),
-    read("GET", "/api/3.0/mlflow/traces/batchGet", TRACE_READ),
-    read("POST", "/api/3.0/mlflow/traces/batchGetInfos", TRACE_READ),
-    search("POST", "/api/3.0/mlflow/traces/search"),
-    write("POST", "/api/3.0/mlflow/traces/delete-traces", TRACES_DELETE),
-    write("POST", "/api/2.0/mlflow/traces/delete-traces", TRACES_DELETE),
-    write("PATCH", "/api/3.0/mlflow/traces/{trace_id}/tags", TRACE_EDIT),
-    write("DELETE", "/api/3.0/mlflow/traces/{trace_id}/tags", TRACE_EDIT),
-    write("PATCH", "/api/2.0/mlflow/traces/{trace_id}/tags", TRACE_EDIT),
-    write("DELETE", "/api/2.0/mlflow/traces/{trace_id}/tags", TRACE_EDIT),
-    write("POST", "/api/3.0/mlflow/traces/link-to-run", TRACES_OF_RUN),
-    write("POST", "/api/2.0/mlflow/traces/link-to-run", TRACES_OF_RUN),
-    write("POST", "/api/3.0/mlflow/traces/link-prompts", TRACE_EDIT),
-    write("POST", "/api/2.0/mlflow/traces/link-prompts", TRACE_EDIT),
-    search("POST", "/api/3.0/mlflow/traces/calculate-filter-correlation"),
-    read("GET", "/api/3.0/mlflow/get-trace-artifact", TRACE_READ),
-    write("POST", "/api/2.0/mlflow/traces", EXPERIMENT_EDIT),
-    search("GET", "/api/2.0/mlflow/traces"),
-    write("PATCH", "/api/2.0/mlflow/traces/{trace_id}", TRACE_EDIT),
-    read("GET", "/api/2.0/mlflow/traces/{trace_id}/info", TRACE_READ),
-    write(
-        "POST",
-        "/api/3.0/mlflow/traces/{trace_id}/assessments",
-        TRACE_EDIT,
-    ),
-    read("GET", ASSESSMENT, TRACE_READ),
-    write("PATCH", ASSESSMENT, TRACE_EDIT),
-    write("DELETE", ASSESSMENT, TRACE_EDIT),
-    write(
-        "POST",
-        "/v1/traces",
-        &[on(Edit, Kind::Experiment, &["x-mlflow-experiment-id"])],
-    ),
-    read("GET", "/api/v1/traces/{trace_id}/spans", TRACE_READ),
-    read("GET", "/api/v1/traces/{trace_id}/spans/{span_id}", TRACE_READ),
-];
-
-const SCORER_READ: &[Check] = &[on(Read, Kind::Experiment, EXPERIMENT)];
-/// Evaluation datasets belong to several experiments or to none: a role decides.
-const DATASET: &str = "/api/3.0/mlflow/datasets/{dataset_id}";
-const DATASET_RECORDS: &str = "/api/3.0/mlflow/datasets/{dataset_id}/records";
-
-const EVALUATION: &[Rule] = &[
-    act("POST", "/api/3.0/mlflow/datasets/create", Role::Editor),
-    view("/api/3.0/mlflow/datasets/search"),
-    own(
-        "POST",
-        "/api/3.0/mlflow/datasets/search",
-        Role::Viewer,
-        &[],
-        Scope::Read,
-    ),
-    view(DATASET),
-    act("DELETE", DATASET, Role::Editor),
-    act(
-        "PATCH",
-        "/api/3.0/mlflow/datasets/{dataset_id}/tags",
-        Role::Editor,
-    ),
-    act(
-        "DELETE",
-        "/api/3.0/mlflow/datasets/{dataset_id}/tags/{*key}",
-        Role::Editor,
-    ),
-    view(DATASET_RECORDS),
-    act("POST", DATASET_RECORDS, Role::Editor),
-    act("DELETE", DATASET_RECORDS, Role::Editor),
-    view("/api/3.0/mlflow/datasets/{dataset_id}/experiment-ids"),
-    act(
-        "POST",
-        "/api/3.0/mlflow/datasets/{dataset_id}/add-experiments",
-        Role::Editor,
-    ),
-    act(
-        "POST",
-        "/api/3.0/mlflow/datasets/{dataset_id}/remove-experiments",
-        Role::Editor,
-    ),
-    write("POST", "/api/3.0/mlflow/scorers/register", EXPERIMENT_EDIT),
-    read("GET", "/api/3.0/mlflow/scorers/list", SCORER_READ),
-    read("GET", "/api/3.0/mlflow/scorers/versions", SCORER_READ),
-    read("GET", "/api/3.0/mlflow/scorers/get", SCORER_READ),
-    write("DELETE", "/api/3.0/mlflow/scorers/delete", EXPERIMENT_EDIT),
-    write("PUT", "/api/3.0/mlflow/scorers/online-config", EXPERIMENT_EDIT),
-    view("/api/3.0/mlflow/scorers/online-configs"),
 ];
 
 const REGISTRY: &[Rule] = &[

@@ -5,6 +5,7 @@
 mod credentials;
 mod decide;
 mod door;
+mod genai_lines;
 mod identity;
 mod layer;
 mod lines;
