@@ -472,7 +472,9 @@ def test_killed_at_any_moment_the_next_run_goes_on_and_ends_the_same(pair):
         process.send_signal(dice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGINT]))
         assert process.wait(timeout=30) in (-signal.SIGKILL, -signal.SIGINT, 0, 130), "SIGINT may come before anybody listens"
         for md5 in (ours / ".dvc/cache/files/md5").glob("??/*"):
-            if md5.stat().st_mode & 0o777 == 0o444 and md5.suffix != ".dir":
+            # What was being written when the kill came has no object's name yet.
+            is_object = not md5.name.startswith(".lathe-")
+            if is_object and md5.stat().st_mode & 0o777 == 0o444 and md5.suffix != ".dir":
                 import hashlib
 
                 assert hashlib.md5(md5.read_bytes()).hexdigest() == md5.parent.name + md5.name

@@ -219,9 +219,7 @@ fn probabilities(decisions: &[f64], sigmoids: &[(f64, f64)], classes: usize) -> 
             pair += 1;
         }
     }
-    if classes == 2 {
-        return vec![pairwise[1], pairwise[2]];
-    }
+    // Two classes are coupled as well: scikit-learn's libsvm is older than the short cut for them.
     let mut q = vec![0.0; classes * classes];
     for t in 0..classes {
         for j in (0..classes).filter(|j| *j != t) {
