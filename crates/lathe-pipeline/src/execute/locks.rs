@@ -56,6 +56,25 @@ impl<'a> Locks<'a> {
         self.keep_out.extend(paths.into_iter().map(|path| (order, path)));
     }
 
+    /// Writes the lines of folders that a stage is about to read: their `.gitignore` is a part of them. Whatever lies in
+    /// such a folder comes from stages that are done with.
+    pub fn keep_out_below(&mut self, repo: &Repo, folders: &[PathBuf]) -> Result<()> {
+        let is_read = |path: &PathBuf| {
+            let parent = path.parent();
+            parent.is_some_and(|parent| folders.iter().any(|folder| parent.starts_with(folder)))
+        };
+        if !self.keep_out.iter().any(|(_, path)| is_read(path)) {
+            return Ok(());
+        }
+        self.keep_out.sort_by_key(|(order, _)| *order);
+        let (read, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.keep_out)
+            .into_iter()
+            .partition(|(_, path)| is_read(path));
+        self.keep_out = rest;
+        let paths: Vec<PathBuf> = read.into_iter().map(|(_, path)| path).collect();
+        Ok(repo.keep_out_of_git(&paths)?)
+    }
+
     /// All stages before this position are done with.
     pub fn settle(&mut self, position: usize) {
         self.settled = position;

@@ -259,6 +259,9 @@ impl<'a> State<'a> {
                     made.extend(self.made.get(needed).cloned().unwrap_or_default());
                 }
             }
+            let root = self.work.repo.root();
+            let read: Vec<_> = stage.deps.iter().map(|dep| root.join(&dep.at)).collect();
+            self.locks.keep_out_below(self.work.repo, &read)?;
             self.take_resources(position);
             self.running.insert(position, Instant::now());
             let turn = Turn {
