@@ -201,14 +201,34 @@ def test_every_kind_of_ensemble_answers_what_scikit_learn_answers(tmp_path, name
         assert reply.json()["predictions"] == model.predict(new).tolist()
 
 
-def test_a_pickle_and_a_strange_model_are_refused_with_the_remedy(tmp_path):
+def test_pickles_pipelines_and_words_are_answered_and_strange_models_refused_by_name(tmp_path):
     import mlflow
-    from sklearn.linear_model import LinearRegression
+    from sklearn.compose import make_column_transformer
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    model = LinearRegression().fit(X, X["a"])
-    mlflow.sklearn.save_model(model, tmp_path / "pickle", serialization_format="pickle", pip_requirements=[])
-    assert "skops" in lathe("serve", "pickle", "--port", "0", cwd=tmp_path, code=1).stderr
+    rows = X.assign(colour=np.random.default_rng(2).choice(["red", "green"], len(X)))
+    columns = make_column_transformer((StandardScaler(), list("abcd")), (OneHotEncoder(), ["colour"]))
+    model = make_pipeline(columns, LogisticRegression()).fit(rows, LABELS)
     mlflow.sklearn.save_model(
-        model, tmp_path / "linear", input_example=X.head(2), serialization_format="skops", pip_requirements=[]
+        model,
+        tmp_path / "model",
+        input_example=rows.head(2),
+        serialization_format="cloudpickle",
+        pyfunc_predict_fn="predict_proba",
+        pip_requirements=[],
     )
-    assert "LinearRegression" in lathe("serve", "linear", "--port", "0", cwd=tmp_path, code=1).stderr
+    with answering(tmp_path / "model") as url:
+        reply = requests.post(f"{url}/invocations", json={"dataframe_records": rows.to_dict(orient="records")})
+        assert np.allclose(reply.json()["predictions"], model.predict_proba(rows), atol=1e-9, rtol=0)
+        unknown = requests.post(f"{url}/invocations", json={"instances": [{**rows.iloc[0], "colour": "blue"}]})
+        assert unknown.status_code == 400 and "does not know" in unknown.json()["message"]
+        client = triton.InferenceServerClient(url.removeprefix("http://"))
+        told = client.get_model_metadata("forest")
+        assert told["outputs"] == [{"name": "predictions", "datatype": "FP64", "shape": [-1, 2]}]
+        assert told["inputs"][-1] == {"name": "colour", "datatype": "BYTES", "shape": [-1]}
+    strange = GaussianProcessRegressor().fit(X, X["a"])
+    mlflow.sklearn.save_model(strange, tmp_path / "pickle", serialization_format="pickle", pip_requirements=[])
+    assert "GaussianProcessRegressor" in lathe("serve", "pickle", "--port", "0", cwd=tmp_path, code=1).stderr

@@ -1,5 +1,5 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lathe_types::ErrorKind;
 
@@ -38,6 +38,39 @@ impl LoadError {
             Self::Read { .. } => ErrorKind::Internal,
             Self::Damaged { .. } => ErrorKind::InvalidInput,
             Self::Unsupported { .. } => ErrorKind::NotImplemented,
+        }
+    }
+}
+
+/// Why a reader gives up; the file is named by whoever opened it.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The file does not hold what its format says.
+    Damaged(String),
+    /// The file is sound, and holds what the engine does not know.
+    Unsupported(String),
+}
+
+impl From<String> for Fault {
+    fn from(what: String) -> Self {
+        Self::Damaged(what)
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(what: &str) -> Self {
+        Self::Damaged(what.to_owned())
+    }
+}
+
+impl Fault {
+    pub(crate) fn in_file(self, path: &Path) -> LoadError {
+        match self {
+            Self::Damaged(what) => LoadError::Damaged {
+                path: path.to_owned(),
+                what,
+            },
+            Self::Unsupported(what) => LoadError::Unsupported { what },
         }
     }
 }
@@ -88,6 +121,16 @@ pub enum PredictError {
     /// The number of values does not fit the shape.
     #[error("{0}")]
     Shape(String),
+    /// A word that the model was not trained on, where it bears none.
+    #[error("column `{column}`, row {row}: the model does not know {value}")]
+    UnknownCategory {
+        /// The column.
+        column: String,
+        /// From 0.
+        row: usize,
+        /// What it holds.
+        value: String,
+    },
     /// The answers are words where numbers are needed.
     #[error("the model answers with words, not numbers")]
     NotNumbers,

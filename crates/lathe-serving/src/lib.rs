@@ -2,18 +2,24 @@
 //! and runtimes. It knows nothing of HTTP and nothing of the registry, and it never executes what a file holds:
 //! model files are read as data, whatever Python would make of them.
 
+mod answers;
 mod error;
-mod forest;
+mod file;
+mod lightgbm;
 mod mlmodel;
 mod model;
 mod nan;
-mod npy;
+mod objects;
+mod predictor;
 mod signature;
-mod skops;
+mod sklearn;
 mod table;
+mod trees;
+mod xgboost;
 
+pub use answers::{Answers, Output, OutputSpec, Values};
 pub use error::{LoadError, PredictError};
 pub use model::{Latency, Model, max_abs_diff, measure};
 pub use nan::without_bare_nan;
 pub use signature::{ColumnSpec, ColumnType, Signature};
-pub use table::{Answers, Table};
+pub use table::Table;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::signature::{ColumnSpec, ColumnType, Signature};
-use crate::{LoadError, Table, without_bare_nan};
+use crate::{LoadError, Table, file, without_bare_nan};
 
 /// What this crate needs of an `MLmodel` file.
 #[derive(Debug, Deserialize)]
@@ -20,6 +20,8 @@ pub(crate) struct MlModel {
 struct Flavors {
     python_function: Option<PythonFunction>,
     sklearn: Option<Sklearn>,
+    lightgbm: Option<Data>,
+    xgboost: Option<Data>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,7 +33,39 @@ struct PythonFunction {
 #[derive(Debug, Deserialize)]
 struct Sklearn {
     pickled_model: String,
-    serialization_format: Option<String>,
+}
+
+/// What the other flavors tell.
+#[derive(Debug, Clone, Deserialize)]
+struct Data {
+    data: String,
+    model_class: Option<String>,
+}
+
+/// The library that saved the model, and the file in which.
+#[derive(Debug)]
+pub(crate) enum Flavor {
+    /// `method` is what answers: `predict`, `predict_proba`…
+    Sklearn {
+        file: String,
+        method: String,
+    },
+    Lightgbm {
+        file: String,
+    },
+    /// `class` is scikit-learn's wrapper or the booster.
+    Xgboost {
+        file: String,
+        class: String,
+    },
+}
+
+impl Flavor {
+    pub(crate) fn file(&self) -> &str {
+        match self {
+            Self::Sklearn { file, .. } | Self::Lightgbm { file } | Self::Xgboost { file, .. } => file,
+        }
+    }
 }
 
 /// JSON inside YAML, as MLflow writes it.
@@ -44,102 +78,110 @@ struct RawSignature {
 struct ExampleInfo {
     artifact_path: Option<String>,
     pandas_orient: Option<String>,
+    format: Option<String>,
 }
 
 /// Bounds what is read into memory; real ones have a few kilobytes.
 const YAML_BYTES_MAX: u64 = 4 << 20;
 /// Bounds what is read into memory.
 const EXAMPLE_BYTES_MAX: u64 = 64 << 20;
+/// Inputs that a tensor may have; images have fewer.
+const TENSOR_WIDTH_MAX: usize = 1 << 24;
 
 impl MlModel {
     pub(crate) fn load(folder: &Path) -> Result<Self, LoadError> {
         let path = folder.join("MLmodel");
-        let text = read_text(&path, YAML_BYTES_MAX)?;
-        serde_saphyr::from_str(&text).map_err(|error| LoadError::Damaged {
-            path,
-            what: first_line(&error.to_string()),
-        })
+        let text = file::read_text(&path, YAML_BYTES_MAX)?;
+        Self::parse(&text).map_err(|what| LoadError::Damaged { path, what })
     }
 
-    /// The skops file of a scikit-learn model.
-    pub(crate) fn skops_file(&self) -> Result<&str, LoadError> {
-        let unsupported = |what: String| Err(LoadError::Unsupported { what });
-        let Some(sklearn) = &self.flavors.sklearn else {
-            let loader = self
-                .flavors
-                .python_function
-                .as_ref()
-                .and_then(|f| f.loader_module.clone());
-            return unsupported(format!(
-                "the model's flavor is `{}`; the native engine serves `sklearn`",
-                loader.unwrap_or_else(|| "unknown".into())
-            ));
-        };
-        let predict = self
-            .flavors
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        serde_saphyr::from_str(text).map_err(|error| first_line(&error.to_string()))
+    }
+
+    /// The flavor that MLflow itself would load.
+    pub(crate) fn flavor(&self) -> Result<Flavor, LoadError> {
+        let flavors = &self.flavors;
+        let loader = flavors
             .python_function
             .as_ref()
-            .and_then(|f| f.predict_fn.as_deref());
-        if let Some(other) = predict.filter(|name| *name != "predict") {
-            return unsupported(format!(
-                "the model answers with `{other}`; the native engine answers with `predict`"
-            ));
-        }
-        let format = sklearn.serialization_format.as_deref().unwrap_or("pickle");
-        if format != "skops" {
-            return unsupported(format!(
-                "the model is stored as {format}, which only Python can read; \
-                 save it with `serialization_format=\"skops\"`"
-            ));
-        }
-        let file = sklearn.pickled_model.as_str();
+            .and_then(|function| function.loader_module.as_deref());
+        let method = flavors
+            .python_function
+            .as_ref()
+            .and_then(|function| function.predict_fn.clone());
+        let asked = |name: &str| loader.is_none_or(|loader| loader == format!("mlflow.{name}"));
+        let flavor = if let Some(sklearn) = flavors.sklearn.as_ref().filter(|_| asked("sklearn")) {
+            Flavor::Sklearn {
+                file: sklearn.pickled_model.clone(),
+                method: method.unwrap_or_else(|| "predict".into()),
+            }
+        } else if let Some(data) = flavors.lightgbm.clone().filter(|_| asked("lightgbm")) {
+            Flavor::Lightgbm { file: data.data }
+        } else if let Some(data) = flavors.xgboost.clone().filter(|_| asked("xgboost")) {
+            Flavor::Xgboost {
+                file: data.data,
+                class: data.model_class.unwrap_or_default(),
+            }
+        } else {
+            return Err(LoadError::Unsupported {
+                what: format!(
+                    "the model's flavor is `{}`; the native engine serves `sklearn`, `lightgbm` and `xgboost`",
+                    loader.unwrap_or("unknown")
+                ),
+            });
+        };
+        let file = flavor.file();
         if file.contains(['/', '\\']) || file.starts_with('.') {
-            return unsupported(format!("the model's file `{file}` lies outside its folder"));
+            return Err(LoadError::Unsupported {
+                what: format!("the model's file `{file}` lies outside its folder"),
+            });
         }
-        Ok(file)
+        Ok(flavor)
     }
 
-    /// What the model takes.
-    pub(crate) fn signature(&self, folder: &Path) -> Result<Signature, LoadError> {
-        let unsupported = |what: String| Err(LoadError::Unsupported { what });
-        let Some(inputs) = self
+    /// What the model takes, if it was saved with a signature. Columns without names have empty ones. A tensor that
+    /// leaves its width open takes the `width` inputs that the model has.
+    pub(crate) fn signature(
+        &self,
+        folder: &Path,
+        width: usize,
+    ) -> Result<Option<Vec<ColumnSpec>>, LoadError> {
+        let Some(text) = self
             .signature
             .as_ref()
             .and_then(|signature| signature.inputs.as_ref())
         else {
-            return unsupported(
-                "the model has no signature; save it with `signature=` or `input_example=`".into(),
-            );
+            return Ok(None);
         };
         let damaged = |what: String| LoadError::Damaged {
             path: folder.join("MLmodel"),
-            what,
+            what: format!("the signature: {what}"),
         };
-        let columns: Vec<Value> =
-            serde_json::from_str(inputs).map_err(|error| damaged(format!("the signature: {error}")))?;
+        let columns: Vec<Value> = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
         let mut inputs = Vec::new();
         for column in columns {
             if column["type"] == "tensor" {
-                return unsupported("the model takes a tensor; the native engine takes named columns".into());
+                inputs.extend(tensor_columns(&column, width)?);
+                continue;
             }
-            let spec: ColumnSpec =
-                serde_json::from_value(column).map_err(|error| damaged(format!("the signature: {error}")))?;
-            if matches!(
-                spec.kind,
-                ColumnType::String | ColumnType::Binary | ColumnType::Datetime
-            ) {
-                return unsupported(format!(
-                    "the column `{}` is a {}; the native engine takes numbers",
-                    spec.name,
-                    spec.kind.name()
-                ));
-            }
-            inputs.push(spec);
+            let kind =
+                serde_json::from_value(column["type"].clone()).map_err(|_| LoadError::Unsupported {
+                    what: format!(
+                        "the column {} is a {}; the native engine takes numbers and words",
+                        column["name"], column["type"]
+                    ),
+                })?;
+            inputs.push(ColumnSpec {
+                name: column["name"].as_str().unwrap_or_default().to_owned(),
+                kind,
+                required: column["required"].as_bool().unwrap_or(true),
+            });
         }
-        if inputs.is_empty() {
-            return unsupported("the model's signature has no inputs".into());
+        match inputs.is_empty() {
+            true => Ok(None),
+            false => Ok(Some(inputs)),
         }
-        Ok(Signature { inputs })
     }
 
     /// The rows that were saved with the model.
@@ -151,61 +193,122 @@ impl MlModel {
         let Some(info) = &self.saved_input_example_info else {
             return Ok(None);
         };
-        let (Some(file), Some("split")) = (&info.artifact_path, info.pandas_orient.as_deref()) else {
+        let Some(file) = &info.artifact_path else {
             return Ok(None);
         };
         if file.contains(['/', '\\']) || file.starts_with('.') {
             return Ok(None);
         }
-        #[derive(Deserialize)]
-        struct Split {
-            columns: Vec<String>,
-            data: Vec<Vec<Value>>,
+        let split = info.pandas_orient.as_deref() == Some("split");
+        let tensor = info.format.as_deref() == Some("tf-serving");
+        if !split && !tensor {
+            return Ok(None);
         }
         let path = folder.join(file);
-        let text = read_text(&path, EXAMPLE_BYTES_MAX)?;
-        let damaged = |what: String| LoadError::Damaged {
-            path: path.clone(),
-            what,
+        let text = file::read_text(&path, EXAMPLE_BYTES_MAX)?;
+        let text = without_bare_nan(&text);
+        let read = match split {
+            true => split_example(&text, signature),
+            false => tensor_example(&text, signature),
         };
-        let split: Split =
-            serde_json::from_str(&without_bare_nan(&text)).map_err(|error| damaged(error.to_string()))?;
-        let mut columns: Vec<(String, Vec<Value>)> =
-            split.columns.into_iter().map(|name| (name, Vec::new())).collect();
-        for row in split.data {
-            if row.len() != columns.len() {
-                return Err(damaged(
-                    "a row has not as many values as there are columns".into(),
-                ));
-            }
-            for ((_, column), value) in columns.iter_mut().zip(row) {
-                column.push(value);
-            }
-        }
-        Table::from_columns(&columns, signature)
-            .map(Some)
-            .map_err(|error| damaged(error.to_string()))
+        read.map_err(|what| LoadError::Damaged { path, what })
     }
+}
+
+fn split_example(text: &str, signature: &Signature) -> Result<Option<Table>, String> {
+    #[derive(Deserialize)]
+    struct Split {
+        columns: Option<Vec<Value>>,
+        data: Vec<Vec<Value>>,
+    }
+    let split: Split = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let by_name = split
+        .columns
+        .filter(|columns| columns.iter().all(Value::is_string));
+    let Some(names) = by_name else {
+        return Table::from_rows(&split.data, signature)
+            .map(Some)
+            .map_err(|error| error.to_string());
+    };
+    let name = |value: Value| value.as_str().unwrap_or_default().to_owned();
+    let mut columns: Vec<(String, Vec<Value>)> =
+        names.into_iter().map(|value| (name(value), Vec::new())).collect();
+    for row in split.data {
+        if row.len() != columns.len() {
+            return Err("a row has not as many values as there are columns".into());
+        }
+        for ((_, column), value) in columns.iter_mut().zip(row) {
+            column.push(value);
+        }
+    }
+    Table::from_columns(&columns, signature)
+        .map(Some)
+        .map_err(|error| error.to_string())
+}
+
+/// `{"inputs": [[…], …]}`; tensors of another form are left out.
+fn tensor_example(text: &str, signature: &Signature) -> Result<Option<Table>, String> {
+    #[derive(Deserialize)]
+    struct Tensor {
+        inputs: Value,
+    }
+    let tensor: Tensor = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let Ok(rows) = serde_json::from_value::<Vec<Vec<Value>>>(tensor.inputs) else {
+        return Ok(None);
+    };
+    Table::from_rows(&rows, signature)
+        .map(Some)
+        .map_err(|error| error.to_string())
+}
+
+/// A tensor of `[n, columns]` as columns.
+fn tensor_columns(tensor: &Value, open: usize) -> Result<Vec<ColumnSpec>, LoadError> {
+    let unsupported = |what: String| LoadError::Unsupported { what };
+    let spec = &tensor["tensor-spec"];
+    let dtype = spec["dtype"].as_str().unwrap_or_default();
+    let kind = match dtype {
+        "float32" | "float16" => ColumnType::Float,
+        "float64" => ColumnType::Double,
+        "int8" | "int16" | "int32" | "uint8" | "uint16" => ColumnType::Integer,
+        "int64" | "uint32" | "uint64" => ColumnType::Long,
+        "bool" => ColumnType::Boolean,
+        "str" | "object" => ColumnType::String,
+        other => {
+            return Err(unsupported(format!(
+                "the model takes a tensor of {other}; the native engine takes numbers and words"
+            )));
+        }
+    };
+    let shape = spec["shape"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut width = 1usize;
+    for size in shape.get(1..).unwrap_or_default() {
+        let size = match size.as_i64() {
+            Some(-1) => open,
+            Some(size) => usize::try_from(size).unwrap_or(usize::MAX),
+            None => usize::MAX,
+        };
+        width = width.saturating_mul(size);
+    }
+    if width == 0 || TENSOR_WIDTH_MAX < width {
+        return Err(unsupported(format!(
+            "the model takes a tensor of the shape {}",
+            spec["shape"]
+        )));
+    }
+    let name = tensor["name"].as_str().unwrap_or_default();
+    Ok((0..width)
+        .map(|index| ColumnSpec {
+            name: match (name, width) {
+                ("", _) => String::new(),
+                (name, 1) => name.to_owned(),
+                (name, _) => format!("{name}_{index}"),
+            },
+            kind,
+            required: true,
+        })
+        .collect())
 }
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
-}
-
-fn read_text(path: &Path, bytes_max: u64) -> Result<String, LoadError> {
-    use std::io::Read;
-    let read = |source| LoadError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let file = std::fs::File::open(path).map_err(read)?;
-    let mut text = String::new();
-    let size = file.take(bytes_max + 1).read_to_string(&mut text).map_err(read)?;
-    if bytes_max < size as u64 {
-        return Err(LoadError::Damaged {
-            path: path.to_owned(),
-            what: format!("it is larger than {bytes_max} bytes"),
-        });
-    }
-    Ok(text)
 }

@@ -2,64 +2,56 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::forest::{Classes, Combine, Forest};
-use crate::mlmodel::MlModel;
-use crate::{Answers, LoadError, PredictError, Signature, Table, skops};
+use crate::answers::OutputSpec;
+use crate::error::Fault;
+use crate::mlmodel::{Flavor, MlModel};
+use crate::predictor::Predictor;
+use crate::{Answers, LoadError, PredictError, Signature, Table, file, lightgbm, sklearn, xgboost};
 
 /// A loaded model. Predicting needs no lock: every thread may ask at once.
 #[derive(Debug)]
 pub struct Model {
-    class: String,
     signature: Signature,
     input_names: Vec<String>,
     input_example: Option<Table>,
-    forest: Forest,
+    predictor: Box<dyn Predictor>,
     size_bytes: u64,
 }
 
 impl Model {
-    /// Loads an MLflow model folder and warms it up on its input example.
-    pub fn load(folder: &Path) -> Result<Self, LoadError> {
+    /// Loads an MLflow model folder, or a plain model file, and warms it up on its input example.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        match path.is_file() {
+            true => Self::load_file(path),
+            false => Self::load_folder(path),
+        }
+    }
+
+    fn load_folder(folder: &Path) -> Result<Self, LoadError> {
         let mlmodel = MlModel::load(folder)?;
-        let file = folder.join(mlmodel.skops_file()?);
-        let signature = mlmodel.signature(folder)?;
-        let estimator = skops::load(&file)?;
-        let input_names = signature.names();
+        let flavor = mlmodel.flavor()?;
+        let path = folder.join(flavor.file());
+        let bytes = file::read(&path)?;
+        let predictor = read_flavor(&flavor, &bytes).map_err(|fault| fault.in_file(&path))?;
+        let inputs = predictor.inputs();
         let damaged = |what| LoadError::Damaged {
-            path: file.clone(),
+            path: path.clone(),
             what,
         };
-        if estimator.forest.features != input_names.len() {
-            return Err(damaged(format!(
-                "the model was fitted on {} columns, its signature has {}",
-                estimator.forest.features,
-                input_names.len()
-            )));
-        }
-        if estimator
-            .names
-            .as_ref()
-            .is_some_and(|fitted| *fitted != input_names)
-        {
-            return Err(damaged(
-                "the signature's columns are not those that the model was fitted on".into(),
-            ));
-        }
-        let size_bytes = std::fs::metadata(&file)
-            .map(|metadata| metadata.len())
-            .map_err(|source| LoadError::Read {
-                path: file.clone(),
-                source,
-            })?;
+        let signature = match mlmodel.signature(folder, inputs.columns.len())? {
+            Some(saved) => inputs.check(saved).map_err(damaged)?,
+            None => inputs.signature(),
+        };
+        inputs.check_types(&signature)?;
         let input_example = mlmodel.input_example(folder, &signature)?;
         let model = Self {
-            class: estimator.class,
+            input_names: signature.names(),
             signature,
-            input_names,
             input_example,
-            forest: estimator.forest,
-            size_bytes,
+            predictor,
+            size_bytes: bytes.len() as u64,
         };
         if let Some(example) = &model.input_example {
             model.predict(example).map_err(|error| {
@@ -67,6 +59,19 @@ impl Model {
             })?;
         }
         Ok(model)
+    }
+
+    fn load_file(path: &Path) -> Result<Self, LoadError> {
+        let bytes = file::read(path)?;
+        let predictor = read_plain(&bytes).map_err(|fault| fault.in_file(path))?;
+        let signature = predictor.inputs().signature();
+        Ok(Self {
+            input_names: signature.names(),
+            signature,
+            input_example: None,
+            predictor,
+            size_bytes: bytes.len() as u64,
+        })
     }
 
     /// What it takes.
@@ -89,22 +94,14 @@ impl Model {
         "native"
     }
 
-    /// The estimator's class.
+    /// What its library calls it.
     pub fn class(&self) -> &str {
-        &self.class
+        &self.predictor.inputs().class
     }
 
-    /// The datatype of its answers in the Open Inference Protocol.
-    pub fn output_datatype(&self) -> &'static str {
-        match &self.forest.combine {
-            Combine::Vote {
-                classes: Classes::Whole(_),
-            } => "INT64",
-            Combine::Vote {
-                classes: Classes::Words(_),
-            } => "BYTES",
-            Combine::Boost { .. } | Combine::Mean => "FP64",
-        }
+    /// What it answers with.
+    pub fn outputs(&self) -> Vec<OutputSpec> {
+        self.predictor.outputs()
     }
 
     /// The model file's size in bytes.
@@ -114,37 +111,39 @@ impl Model {
 
     /// Answers every row.
     pub fn predict(&self, table: &Table) -> Result<Answers, PredictError> {
-        let mut answers = Vec::with_capacity(table.rows());
-        let mut inputs = vec![0.0f32; self.forest.features];
-        for index in 0..table.rows() {
-            for (column, (input, value)) in inputs.iter_mut().zip(table.row(index)).enumerate() {
-                *input = *value as f32;
-                let missing = value.is_nan() && self.forest.missing_ok;
-                if !input.is_finite() && !missing {
-                    return Err(PredictError::NotFinite {
-                        column: table.names()[column].clone(),
-                        row: index,
-                        missing_ok: self.forest.missing_ok,
-                    });
-                }
-            }
-            answers.push(self.forest.answer(&inputs));
+        if table.names().len() != self.input_names.len() {
+            return Err(PredictError::Shape(format!(
+                "the table has {} columns; the model takes {}",
+                table.names().len(),
+                self.input_names.len()
+            )));
         }
-        Ok(match &self.forest.combine {
-            Combine::Vote {
-                classes: Classes::Whole(classes),
-            } => Answers::Whole(answers.into_iter().map(|class| classes[class as usize]).collect()),
-            Combine::Vote {
-                classes: Classes::Words(classes),
-            } => Answers::Words(
-                answers
-                    .into_iter()
-                    .map(|class| classes[class as usize].clone())
-                    .collect(),
-            ),
-            Combine::Boost { .. } | Combine::Mean => Answers::Numbers(answers),
-        })
+        self.predictor.predict(table)
     }
+}
+
+fn read_flavor(flavor: &Flavor, bytes: &[u8]) -> Result<Box<dyn Predictor>, Fault> {
+    Ok(match flavor {
+        Flavor::Lightgbm { .. } if lightgbm::is(bytes) => Box::new(lightgbm::read(bytes)?),
+        Flavor::Lightgbm { .. } => Box::new(sklearn::read(bytes, "predict")?),
+        Flavor::Sklearn { method, .. } => Box::new(sklearn::read(bytes, method)?),
+        Flavor::Xgboost { class, .. } => {
+            let mut booster = xgboost::read(bytes)?;
+            booster.answer_as(class);
+            Box::new(booster)
+        }
+    })
+}
+
+/// A model file that stands alone: what it is can be seen from how it begins.
+fn read_plain(bytes: &[u8]) -> Result<Box<dyn Predictor>, Fault> {
+    if lightgbm::is(bytes) {
+        return Ok(Box::new(lightgbm::read(bytes)?));
+    }
+    if xgboost::is(bytes) {
+        return Ok(Box::new(xgboost::read(bytes)?));
+    }
+    Ok(Box::new(sklearn::read(bytes, "predict")?))
 }
 
 /// How long a model takes for one row, in milliseconds.
@@ -171,7 +170,8 @@ pub fn measure(model: &Model) -> Result<Latency, PredictError> {
         let call = Instant::now();
         std::hint::black_box(model.predict(row)?);
         took.push(call.elapsed());
-        if 1_000 <= took.len() && Duration::from_millis(100) < started.elapsed() {
+        let enough = 1_000 <= took.len() && Duration::from_millis(100) < started.elapsed();
+        if enough || Duration::from_secs(2) < started.elapsed() {
             break;
         }
     }
@@ -184,8 +184,9 @@ pub fn measure(model: &Model) -> Result<Latency, PredictError> {
     })
 }
 
-/// The greatest absolute difference of two lists of answers; NaN equals NaN.
-pub fn max_abs_diff(ours: &[f64], theirs: &[f64]) -> Result<f64, PredictError> {
+/// The greatest absolute difference of two lists of answers. Missing equals missing; words that differ are infinitely
+/// far apart.
+pub fn max_abs_diff(ours: &[Value], theirs: &[Value]) -> Result<f64, PredictError> {
     if ours.len() != theirs.len() {
         return Err(PredictError::Shape(format!(
             "{} answers where the other side gives {}",
@@ -193,14 +194,22 @@ pub fn max_abs_diff(ours: &[f64], theirs: &[f64]) -> Result<f64, PredictError> {
             theirs.len()
         )));
     }
-    let differences = ours
-        .iter()
-        .zip(theirs)
-        .map(|(a, b)| match (a.is_nan(), b.is_nan()) {
-            (true, true) => 0.0,
-            (false, false) if a == b => 0.0,
-            (false, false) => (a - b).abs(),
+    let mut greatest = 0.0f64;
+    for (a, b) in ours.iter().zip(theirs) {
+        greatest = greatest.max(match (a, b) {
+            (Value::Array(a), Value::Array(b)) => max_abs_diff(a, b)?,
+            (Value::Number(_) | Value::Bool(_), Value::Number(_) | Value::Bool(_)) => {
+                (number(a) - number(b)).abs()
+            }
+            _ if a == b => 0.0,
             _ => f64::INFINITY,
         });
-    Ok(differences.fold(0.0, f64::max))
+    }
+    Ok(greatest)
+}
+
+fn number(value: &Value) -> f64 {
+    value
+        .as_f64()
+        .unwrap_or_else(|| f64::from(u8::from(value.as_bool().unwrap_or_default())))
 }

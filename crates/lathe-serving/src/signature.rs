@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 /// The type of a column in MLflow's signatures.
@@ -68,15 +70,28 @@ fn yes() -> bool {
 }
 
 /// What a model takes: named columns, in the model's order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Signature {
     /// The columns.
     pub inputs: Vec<ColumnSpec>,
+    #[serde(skip)]
+    names: Arc<[String]>,
 }
 
 impl Signature {
+    /// The signature of these columns.
+    pub fn new(inputs: Vec<ColumnSpec>) -> Self {
+        let names = inputs.iter().map(|column| column.name.clone()).collect();
+        Self { inputs, names }
+    }
+
     /// The columns' names in the model's order.
     pub fn names(&self) -> Vec<String> {
-        self.inputs.iter().map(|column| column.name.clone()).collect()
+        self.names.to_vec()
+    }
+
+    /// The columns' names, shared by all tables of the model.
+    pub(crate) fn shared_names(&self) -> Arc<[String]> {
+        self.names.clone()
     }
 }

@@ -1,36 +1,40 @@
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::PredictError;
 use crate::signature::{ColumnSpec, ColumnType, Signature};
 
-/// Rows for a model: its columns in its order, as numbers; missing is NaN.
+/// A column of words; missing ones are none.
+type Words = Vec<Option<Arc<str>>>;
+
+/// Rows for a model: its columns in its order; numbers, and words where the model takes words. Missing is NaN, or no
+/// word.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    names: Vec<String>,
+    names: Arc<[String]>,
     rows: usize,
-    /// Row-major.
+    /// Row-major; NaN where the column holds words.
     values: Vec<f64>,
+    /// By column; empty if no column holds words.
+    words: Vec<Option<Words>>,
 }
 
 impl Table {
     /// Reads records, each column cast to its type as MLflow's scoring server does. Columns that the model does not
     /// take are dropped.
     pub fn from_records(records: &[Map<String, Value>], signature: &Signature) -> Result<Self, PredictError> {
-        let mut values = Vec::with_capacity(records.len() * signature.inputs.len());
+        let mut table = Self::missing(records.len(), signature);
         for (row, record) in records.iter().enumerate() {
-            for column in &signature.inputs {
-                values.push(match record.get(&column.name) {
-                    Some(value) => number(column, row, value)?,
+            for (position, column) in signature.inputs.iter().enumerate() {
+                match record.get(&column.name) {
+                    Some(value) => table.set(row, position, column, value)?,
                     None if column.required => return Err(missing(column, signature)),
-                    None => f64::NAN,
-                });
+                    None => {}
+                }
             }
         }
-        Ok(Self {
-            names: signature.names(),
-            rows: records.len(),
-            values,
-        })
+        Ok(table)
     }
 
     /// Reads named columns of equal length.
@@ -46,11 +50,7 @@ impl Table {
                 expected: rows,
             });
         }
-        let mut table = Self {
-            names: signature.names(),
-            rows,
-            values: vec![f64::NAN; rows * signature.inputs.len()],
-        };
+        let mut table = Self::missing(rows, signature);
         for (position, column) in signature.inputs.iter().enumerate() {
             let Some((_, values)) = columns.iter().find(|(name, _)| *name == column.name) else {
                 if column.required {
@@ -59,7 +59,7 @@ impl Table {
                 continue;
             };
             for (row, value) in values.iter().enumerate() {
-                table.values[row * signature.inputs.len() + position] = number(column, row, value)?;
+                table.set(row, position, column, value)?;
             }
         }
         Ok(table)
@@ -68,7 +68,7 @@ impl Table {
     /// Reads rows of values in the model's order.
     pub fn from_rows(rows: &[Vec<Value>], signature: &Signature) -> Result<Self, PredictError> {
         let width = signature.inputs.len();
-        let mut values = Vec::with_capacity(rows.len() * width);
+        let mut table = Self::missing(rows.len(), signature);
         for (index, row) in rows.iter().enumerate() {
             if row.len() != width {
                 return Err(PredictError::Shape(format!(
@@ -77,15 +77,95 @@ impl Table {
                     signature.names().join(", ")
                 )));
             }
-            for (column, value) in signature.inputs.iter().zip(row) {
-                values.push(number(column, index, value)?);
+            for (position, (column, value)) in signature.inputs.iter().zip(row).enumerate() {
+                table.set(index, position, column, value)?;
             }
         }
+        Ok(table)
+    }
+
+    /// Takes numbers, row-major in the model's order, for a model that takes numbers only; missing is NaN.
+    pub fn from_numbers(rows: usize, values: Vec<f64>, signature: &Signature) -> Result<Self, PredictError> {
+        let width = signature.inputs.len();
+        if let Some(column) = signature
+            .inputs
+            .iter()
+            .find(|column| column.kind == ColumnType::String)
+        {
+            return Err(PredictError::WrongValue {
+                column: column.name.clone(),
+                row: 0,
+                value: "a number".into(),
+                expected: column.kind.name(),
+            });
+        }
+        if rows.checked_mul(width) != Some(values.len()) {
+            return Err(PredictError::Shape(format!(
+                "{} values are not {rows} rows of {width}",
+                values.len()
+            )));
+        }
         Ok(Self {
-            names: signature.names(),
-            rows: rows.len(),
+            names: signature.shared_names(),
+            rows,
             values,
+            words: Vec::new(),
         })
+    }
+
+    /// What a step of a pipeline made.
+    pub(crate) fn of_frame(
+        names: Option<Arc<[String]>>,
+        rows: usize,
+        width: usize,
+        values: Vec<f64>,
+        words: Vec<Option<Words>>,
+    ) -> Self {
+        Self {
+            names: names.unwrap_or_else(|| (0..width).map(|column| column.to_string()).collect()),
+            rows,
+            values,
+            words,
+        }
+    }
+
+    fn missing(rows: usize, signature: &Signature) -> Self {
+        let has_words = signature
+            .inputs
+            .iter()
+            .any(|column| column.kind == ColumnType::String);
+        let words = signature
+            .inputs
+            .iter()
+            .map(|column| (column.kind == ColumnType::String).then(|| vec![None; rows]));
+        Self {
+            names: signature.shared_names(),
+            rows,
+            values: vec![f64::NAN; rows * signature.inputs.len()],
+            words: if has_words { words.collect() } else { Vec::new() },
+        }
+    }
+
+    fn set(
+        &mut self,
+        row: usize,
+        position: usize,
+        column: &ColumnSpec,
+        value: &Value,
+    ) -> Result<(), PredictError> {
+        if let Some(Some(words)) = self.words.get_mut(position) {
+            words[row] = match value {
+                Value::Null => None,
+                Value::String(text) => Some(text.as_str().into()),
+                Value::Number(number) => Some(number.to_string().into()),
+                Value::Bool(true) => Some("True".into()),
+                Value::Bool(false) => Some("False".into()),
+                other => return Err(wrong(column, row, other)),
+            };
+            return Ok(());
+        }
+        self.values[row * self.names.len() + position] = number(column, row, value)?;
+        Ok(())
     }
 
     /// How many rows there are.
@@ -98,17 +178,35 @@ impl Table {
         &self.names
     }
 
+    pub(crate) fn shared_names(&self) -> Arc<[String]> {
+        self.names.clone()
+    }
+
+    /// All numbers, row-major in the model's order; NaN where a column holds words.
+    pub fn numbers(&self) -> &[f64] {
+        &self.values
+    }
+
     /// One row's numbers in the model's order.
     pub fn row(&self, index: usize) -> &[f64] {
         &self.values[index * self.names.len()..(index + 1) * self.names.len()]
     }
 
-    /// One row as it is recorded: column to number, null where missing.
+    /// A column's words, if it holds words.
+    pub fn words(&self, column: usize) -> Option<&[Option<Arc<str>>]> {
+        self.words.get(column)?.as_deref()
+    }
+
+    /// One row as it is recorded: column to value, null where missing.
     pub fn record(&self, index: usize) -> Map<String, Value> {
+        let value = |column: usize| match self.words(column) {
+            Some(words) => words[index].as_deref().map_or(Value::Null, Value::from),
+            None => Value::from(self.values[index * self.names.len() + column]),
+        };
         self.names
             .iter()
-            .zip(self.row(index))
-            .map(|(name, value)| (name.clone(), Value::from(*value)))
+            .enumerate()
+            .map(|(column, name)| (name.clone(), value(column)))
             .collect()
     }
 
@@ -118,6 +216,11 @@ impl Table {
             names: self.names.clone(),
             rows: 1,
             values: self.row(index).to_vec(),
+            words: self
+                .words
+                .iter()
+                .map(|words| words.as_ref().map(|words| vec![words[index].clone()]))
+                .collect(),
         }
     }
 }
@@ -129,20 +232,21 @@ fn missing(column: &ColumnSpec, signature: &Signature) -> PredictError {
     }
 }
 
+fn wrong(column: &ColumnSpec, row: usize, value: &Value) -> PredictError {
+    let mut shown = value.to_string();
+    if 60 < shown.len() {
+        shown = shown.chars().take(60).chain("…".chars()).collect();
+    }
+    PredictError::WrongValue {
+        column: column.name.clone(),
+        row,
+        value: shown,
+        expected: column.kind.name(),
+    }
+}
+
 /// A JSON value as the column's type, by the rules of `DataFrame.astype` that MLflow's scoring server follows.
 fn number(column: &ColumnSpec, row: usize, value: &Value) -> Result<f64, PredictError> {
-    let wrong = || {
-        let mut shown = value.to_string();
-        if 60 < shown.len() {
-            shown = shown.chars().take(60).chain("…".chars()).collect();
-        }
-        PredictError::WrongValue {
-            column: column.name.clone(),
-            row,
-            value: shown,
-            expected: column.kind.name(),
-        }
-    };
     let read = match value {
         Value::Number(number) => number.as_f64(),
         Value::Bool(flag) => Some(f64::from(*flag)),
@@ -150,52 +254,13 @@ fn number(column: &ColumnSpec, row: usize, value: &Value) -> Result<f64, Predict
         Value::Null => Some(f64::NAN),
         _ => None,
     };
-    let read = read.ok_or_else(wrong)?;
+    let read = read.ok_or_else(|| wrong(column, row, value))?;
     match column.kind {
-        ColumnType::Double | ColumnType::Float => Ok(read),
+        ColumnType::Double => Ok(read),
+        ColumnType::Float => Ok(f64::from(read as f32)),
         ColumnType::Integer | ColumnType::Long if read.is_finite() => Ok(read.trunc()),
         ColumnType::Boolean if read.is_finite() => Ok(f64::from(read != 0.0)),
-        _ => Err(wrong()),
-    }
-}
-
-/// What a model answered, one a row.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answers {
-    /// Of a regression.
-    Numbers(Vec<f64>),
-    /// Of a classification into whole numbers.
-    Whole(Vec<i64>),
-    /// Of a classification into words.
-    Words(Vec<String>),
-}
-
-impl Answers {
-    /// The answers as numbers.
-    pub fn numbers(&self) -> Result<Vec<f64>, PredictError> {
-        match self {
-            Self::Numbers(numbers) => Ok(numbers.clone()),
-            Self::Whole(numbers) => Ok(numbers.iter().map(|number| *number as f64).collect()),
-            Self::Words(_) => Err(PredictError::NotNumbers),
-        }
-    }
-
-    /// The answers as JSON values.
-    pub fn values(&self) -> Vec<Value> {
-        match self {
-            Self::Numbers(numbers) => numbers.iter().map(|number| Value::from(*number)).collect(),
-            Self::Whole(numbers) => numbers.iter().map(|number| Value::from(*number)).collect(),
-            Self::Words(words) => words.iter().map(|word| Value::from(word.as_str())).collect(),
-        }
-    }
-
-    /// The datatype of the Open Inference Protocol.
-    pub fn oip_datatype(&self) -> &'static str {
-        match self {
-            Self::Numbers(_) => "FP64",
-            Self::Whole(_) => "INT64",
-            Self::Words(_) => "BYTES",
-        }
+        _ => Err(wrong(column, row, value)),
     }
 }
 
@@ -211,13 +276,11 @@ mod tests {
             kind,
             required,
         };
-        Signature {
-            inputs: vec![
-                column("a", ColumnType::Double, true),
-                column("b", ColumnType::Long, true),
-                column("c", ColumnType::Double, false),
-            ],
-        }
+        Signature::new(vec![
+            column("a", ColumnType::Double, true),
+            column("b", ColumnType::Long, true),
+            column("c", ColumnType::Double, false),
+        ])
     }
 
     fn read(record: Value) -> Result<Table, PredictError> {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    demo, deploy, doctor, drift, gate, init, lineage, reproduce, rollback, run, serve, server, status,
+    demo, deploy, doctor, drift, gate, init, lineage, predict, reproduce, rollback, run, serve, server,
+    status,
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
@@ -44,6 +45,7 @@ pub enum Command {
     Status(status::Args),
     Server(server::Args),
     Serve(serve::Args),
+    Predict(predict::Args),
     Gate(gate::Args),
     Deploy(deploy::Args),
     Rollback(rollback::Args),

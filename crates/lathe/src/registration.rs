@@ -116,13 +116,21 @@ fn collect_numbers(prefix: &str, value: &Value, numbers: &mut Map<String, Value>
 /// Loads the model with MLflow in the project's own environment and predicts the model's input example.
 const PREDICT_EXAMPLE: &str = "
 import json, sys
-import numpy
+import numpy, pandas
 import mlflow.pyfunc
 from mlflow.models import Model
 folder = sys.argv[1]
 example = Model.load(folder).load_input_example(folder)
 answers = mlflow.pyfunc.load_model(folder).predict(example)
-print(json.dumps(numpy.asarray(answers, dtype=float).ravel().tolist()))
+if isinstance(answers, pandas.DataFrame) and answers.shape[1] > 1:
+    answers = answers.to_dict(orient='records')
+    told = [[row[name] for name in row] for row in answers]
+else:
+    told = numpy.asarray(answers)
+    if told.ndim == 2 and told.shape[1] == 1:
+        told = told.ravel()
+    told = told.tolist()
+print(json.dumps(told, default=lambda value: numpy.asarray(value).tolist()))
 ";
 
 /// The greatest difference between the native engine's answers and Python's, on the input example.
@@ -146,11 +154,30 @@ fn compare_with_python(model: &Model, folder: &Path, python: &Python) -> anyhow:
         );
     }
     let printed = String::from_utf8_lossy(&output.stdout);
-    let theirs: Vec<f64> = serde_json::from_str(printed.lines().last().unwrap_or_default())
-        .context("Python's answer is not a list of numbers")?;
-    let ours = model.predict(&example)?.numbers()?;
+    let last = lathe_serving::without_bare_nan(printed.lines().last().unwrap_or_default());
+    let theirs: Vec<Value> = serde_json::from_str(&last).context("Python's answer is not a list")?;
+    let ours: Vec<Value> = model.predict(&example)?.values().into_iter().map(flat).collect();
     let difference = lathe_serving::max_abs_diff(&ours, &theirs)?;
+    if difference.is_infinite() {
+        return Err(hinted(
+            "Python answers other classes than the native engine",
+            "tell us: this is a fault of the engine",
+        ));
+    }
     Ok(json!({ "max_abs_diff": difference, "rows": ours.len(), "runtime": model.runtime() }))
+}
+
+/// An answer without the names of its outputs; one of one value is the value.
+fn flat(answer: Value) -> Value {
+    let values = match answer {
+        Value::Object(outputs) => outputs.into_iter().map(|(_, value)| value).collect(),
+        Value::Array(values) => values,
+        single => return single,
+    };
+    match <[Value; 1]>::try_from(values) {
+        Ok([only]) => only,
+        Err(values) => Value::Array(values),
+    }
 }
 
 /// The drift reference: the model's input columns of the training rows.

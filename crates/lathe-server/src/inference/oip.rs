@@ -18,8 +18,6 @@ use lathe_types::deployments::Role;
 
 /// Where the JSON ends and raw tensors begin.
 const HEADER_LENGTH: &str = "inference-header-content-length";
-/// The only output's name.
-const OUTPUT: &str = "predictions";
 
 pub(super) fn routes<S>() -> Router<S>
 where
@@ -134,13 +132,22 @@ fn metadata(live: &Live) -> Result<Json<Value>, OipError> {
         .iter()
         .map(|column| json!({ "name": column.name, "datatype": column.kind.oip_datatype(), "shape": [-1] }))
         .collect();
+    let shape = |width: Option<usize>| match width {
+        None => json!([-1]),
+        Some(width) => json!([-1, width]),
+    };
+    let outputs: Vec<Value> = model
+        .outputs()
+        .iter()
+        .map(|output| json!({ "name": &*output.name, "datatype": output.datatype, "shape": shape(output.width) }))
+        .collect();
     let answering = live.targets.iter().filter(|target| target.role != Role::Shadow);
     Ok(Json(json!({
         "name": live.name,
         "versions": answering.map(|target| target.version.to_string()).collect::<Vec<_>>(),
         "platform": format!("lathe_{}", model.runtime()),
         "inputs": inputs,
-        "outputs": [{ "name": OUTPUT, "datatype": model.output_datatype(), "shape": [-1] }],
+        "outputs": outputs,
     })))
 }
 
@@ -215,15 +222,11 @@ struct Output {
 }
 
 impl Request {
-    /// Whether the answer is wanted as raw bytes.
-    fn wants_raw(&self) -> bool {
+    /// Whether an output is wanted as raw bytes.
+    fn wants_raw(&self, output: Option<&Output>) -> bool {
         let flag = |parameters: &Map<String, Value>, key: &str| parameters.get(key).and_then(Value::as_bool);
-        let of_output = self
-            .outputs
-            .iter()
-            .flatten()
-            .find_map(|output| flag(&output.parameters, "binary_data"));
-        of_output
+        output
+            .and_then(|output| flag(&output.parameters, "binary_data"))
             .or(flag(&self.parameters, "binary_data_output"))
             .unwrap_or(false)
     }
@@ -257,18 +260,21 @@ async fn reply(
     let live = find(deployments, name)?;
     let version = version.map(|text| known_version(&live, text)).transpose()?;
     let not_ready = || Refusal::NotReady(format!("no version of `{name}` answers yet"));
-    let signature = live.stable_model().ok_or_else(not_ready)?.signature().clone();
+    let model = live.stable_model().ok_or_else(not_ready)?;
+    let signature = model.signature().clone();
     let at = event_time(headers).map_err(OipError::bad)?;
     let (request, mut raw) = parse(headers, body)?;
-    if let Some(unknown) = request
-        .outputs
+    let known: Vec<String> = model
+        .outputs()
         .iter()
-        .flatten()
-        .find(|output| output.name != OUTPUT)
-    {
+        .map(|output| output.name.to_string())
+        .collect();
+    let mut asked = request.outputs.iter().flatten();
+    if let Some(unknown) = asked.find(|output| !known.contains(&output.name)) {
         return Err(OipError::bad(format!(
-            "the model has no output `{}`; it has `{OUTPUT}`",
-            unknown.name
+            "the model has no output `{}`; it has `{}`",
+            unknown.name,
+            known.join("`, `")
         )));
     }
     let mut values = Vec::new();
@@ -312,17 +318,35 @@ fn parse<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(Request, &'a [u8]),
 }
 
 fn respond(live: &Live, request: &Request, answered: &Answered) -> Response {
-    let values = answered.answers.values();
-    let mut output = json!({
-        "name": OUTPUT, "datatype": answered.answers.oip_datatype(), "shape": [values.len()],
-    });
-    let raw = request
-        .wants_raw()
-        .then(|| tensors::encode(&answered.answers))
-        .flatten();
-    match &raw {
-        Some(raw) => output["parameters"] = json!({ "binary_data_size": raw.len() }),
-        None => output["data"] = Value::Array(values),
+    let mut raw = Vec::new();
+    let mut outputs = Vec::new();
+    for output in &answered.answers.outputs {
+        let asked = request
+            .outputs
+            .iter()
+            .flatten()
+            .find(|asked| *asked.name == *output.name);
+        if asked.is_none()
+            && request
+                .outputs
+                .as_ref()
+                .is_some_and(|outputs| !outputs.is_empty())
+        {
+            continue;
+        }
+        let mut told = json!({
+            "name": &*output.name, "datatype": output.values.datatype(), "shape": output.shape(),
+        });
+        if request.wants_raw(asked) {
+            let before = raw.len();
+            tensors::encode(&output.values, &mut raw);
+            told["parameters"] = json!({ "binary_data_size": raw.len() - before });
+        } else {
+            told["data"] = (0..output.values.len())
+                .map(|index| output.values.value(index))
+                .collect();
+        }
+        outputs.push(told);
     }
     let id = request.id.as_deref().filter(|id| !id.is_empty());
     let body = json!({
@@ -330,12 +354,12 @@ fn respond(live: &Live, request: &Request, answered: &Answered) -> Response {
         "model_version": answered.version.to_string(),
         "id": id.unwrap_or(answered.id.as_str()),
         "parameters": { "prediction_id": answered.id },
-        "outputs": [output],
+        "outputs": outputs,
     });
     let told = [(PREDICTION_ID, answered.id.to_string())];
-    let Some(raw) = raw else {
+    if raw.is_empty() {
         return (told, Json(body)).into_response();
-    };
+    }
     let mut bytes = body.to_string().into_bytes();
     let length = [(HEADER_LENGTH, bytes.len().to_string())];
     bytes.extend(raw);

@@ -1,7 +1,7 @@
 //! Tensors of the Open Inference Protocol: nested or flat JSON, or raw little-endian bytes behind the JSON header
 //! (its binary tensor extension).
 
-use lathe_serving::{Answers, Signature, Table};
+use lathe_serving::{Signature, Table, Values};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -122,16 +122,19 @@ pub(super) fn table(
     Table::from_columns(&columns, signature).map_err(|error| error.to_string())
 }
 
-/// The answers as raw bytes; none for words.
-pub(super) fn encode(answers: &Answers) -> Option<Vec<u8>> {
-    match answers {
-        Answers::Numbers(numbers) => Some(numbers.iter().flat_map(|n| n.to_le_bytes()).collect()),
-        Answers::Whole(numbers) => Some(numbers.iter().flat_map(|n| n.to_le_bytes()).collect()),
-        Answers::Words(words) => Some(
-            words
-                .iter()
-                .flat_map(|word| (word.len() as u32).to_le_bytes().into_iter().chain(word.bytes()))
-                .collect(),
-        ),
+/// Adds answers as raw bytes: little-endian numbers, and words with their lengths before them.
+pub(super) fn encode(values: &Values, raw: &mut Vec<u8>) {
+    match values {
+        Values::Float(numbers) => raw.extend(numbers.iter().flat_map(|n| n.to_le_bytes())),
+        Values::Double(numbers) => raw.extend(numbers.iter().flat_map(|n| n.to_le_bytes())),
+        Values::Integer(numbers) => raw.extend(numbers.iter().flat_map(|n| n.to_le_bytes())),
+        Values::Long(numbers) => raw.extend(numbers.iter().flat_map(|n| n.to_le_bytes())),
+        Values::Boolean(flags) => raw.extend(flags.iter().map(|flag| u8::from(*flag))),
+        Values::Text(words) => {
+            for word in words {
+                raw.extend((word.len() as u32).to_le_bytes());
+                raw.extend(word.bytes());
+            }
+        }
     }
 }

@@ -17,6 +17,7 @@ pub mod drift;
 pub mod gate;
 pub mod init;
 pub mod lineage;
+pub mod predict;
 pub mod reproduce;
 pub mod rollback;
 pub mod run;
@@ -84,6 +85,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Status(args) => status::execute(args, &call),
         Command::Server(args) => server::execute(args, &call),
         Command::Serve(args) => serve::execute(args, &call),
+        Command::Predict(args) => predict::execute(args, &call),
         Command::Gate(args) => gate::execute(args, &call),
         Command::Deploy(args) => deploy::execute(args, &call),
         Command::Rollback(args) => rollback::execute(args, &call),

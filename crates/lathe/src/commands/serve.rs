@@ -15,10 +15,11 @@ use crate::{clock, process, terminal};
 /// Examples:
 ///   lathe serve ./model                                an MLflow model folder
 ///   lathe serve ./model --name bike-demand --port 0
+///   lathe serve model.ubj                              a plain model file
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// An MLflow model folder.
+    /// An MLflow model folder, or a model file of LightGBM (text), XGBoost (JSON, UBJSON) or scikit-learn (skops, pickle).
     model: PathBuf,
     /// The name it answers to under `/v2/models`.
     #[arg(long, default_value = "model")]
@@ -31,9 +32,9 @@ pub struct Args {
 /// Serves until asked to stop.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let started = Instant::now();
-    let folder = call.folder.join(&args.model);
-    let model = Model::load(&folder)
-        .with_context(|| format!("the model in `{}` cannot be served", folder.display()))?;
+    let path = call.folder.join(&args.model);
+    let model =
+        Model::load(&path).with_context(|| format!("the model in `{}` cannot be served", path.display()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let address = format!("127.0.0.1:{}", args.port);

@@ -1,0 +1,192 @@
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::PredictError;
+
+/// What a model answered: one output or more, each with something for every row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answers {
+    /// In the model's order; never empty.
+    pub outputs: Vec<Output>,
+}
+
+/// One output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// Its name; `predictions` where the model gives none.
+    pub name: Arc<str>,
+    /// How many values a row has, if it has a list of them.
+    pub width: Option<usize>,
+    /// The keys of the values, if a row has a value by key: classes, say.
+    pub keys: Option<Arc<[Value]>>,
+    /// Row by row.
+    pub values: Values,
+}
+
+/// The values of an output, of the type that the model computes in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Numbers of 32 bits.
+    Float(Vec<f32>),
+    /// Numbers of 64 bits.
+    Double(Vec<f64>),
+    /// Whole numbers of 32 bits.
+    Integer(Vec<i32>),
+    /// Whole numbers of 64 bits.
+    Long(Vec<i64>),
+    /// true or false.
+    Boolean(Vec<bool>),
+    /// Words.
+    Text(Vec<String>),
+}
+
+/// What an output looks like, known before anything is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputSpec {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its datatype in the Open Inference Protocol.
+    pub datatype: &'static str,
+    /// How many values a row has, if it has a list of them and their number is known.
+    pub width: Option<usize>,
+}
+
+/// The name of an output that has none of its own.
+pub(crate) const PREDICTIONS: &str = "predictions";
+
+impl Values {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Float(values) => values.len(),
+            Self::Double(values) => values.len(),
+            Self::Integer(values) => values.len(),
+            Self::Long(values) => values.len(),
+            Self::Boolean(values) => values.len(),
+            Self::Text(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One of them as JSON; a number that JSON cannot write is null.
+    pub fn value(&self, index: usize) -> Value {
+        match self {
+            Self::Float(values) => Value::from(f64::from(values[index])),
+            Self::Double(values) => Value::from(values[index]),
+            Self::Integer(values) => Value::from(values[index]),
+            Self::Long(values) => Value::from(values[index]),
+            Self::Boolean(values) => Value::from(values[index]),
+            Self::Text(values) => Value::from(values[index].as_str()),
+        }
+    }
+
+    /// The datatype of the Open Inference Protocol.
+    pub fn datatype(&self) -> &'static str {
+        match self {
+            Self::Float(_) => "FP32",
+            Self::Double(_) => "FP64",
+            Self::Integer(_) => "INT32",
+            Self::Long(_) => "INT64",
+            Self::Boolean(_) => "BOOL",
+            Self::Text(_) => "BYTES",
+        }
+    }
+
+    /// All of them as numbers, if they are.
+    pub fn numbers(&self) -> Result<Vec<f64>, PredictError> {
+        Ok(match self {
+            Self::Float(values) => values.iter().map(|value| f64::from(*value)).collect(),
+            Self::Double(values) => values.clone(),
+            Self::Integer(values) => values.iter().map(|value| f64::from(*value)).collect(),
+            Self::Long(values) => values.iter().map(|value| *value as f64).collect(),
+            Self::Boolean(values) => values.iter().map(|value| f64::from(*value)).collect(),
+            Self::Text(_) => return Err(PredictError::NotNumbers),
+        })
+    }
+}
+
+impl Output {
+    /// How many values a row has.
+    pub fn per_row(&self) -> usize {
+        self.width.unwrap_or(1)
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.per_row().max(1)
+    }
+
+    /// The shape: rows, or rows and columns.
+    pub fn shape(&self) -> Vec<usize> {
+        match self.width {
+            None => vec![self.values.len()],
+            Some(width) => vec![self.rows(), width],
+        }
+    }
+
+    /// One row's answer as JSON: a value, a list, or an object by key.
+    pub fn row(&self, row: usize) -> Value {
+        let Some(width) = self.width else {
+            return self.values.value(row);
+        };
+        let values = (row * width..(row + 1) * width).map(|index| self.values.value(index));
+        match &self.keys {
+            None => Value::Array(values.collect()),
+            Some(keys) => {
+                let name = |key: &Value| match key {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                Value::Object(keys.iter().map(name).zip(values).collect())
+            }
+        }
+    }
+}
+
+impl Answers {
+    /// The answers of a model with one output of no name.
+    pub(crate) fn only(width: Option<usize>, values: Values) -> Self {
+        Self {
+            outputs: vec![Output {
+                name: PREDICTIONS.into(),
+                width,
+                keys: None,
+                values,
+            }],
+        }
+    }
+
+    /// How many rows were answered.
+    pub fn rows(&self) -> usize {
+        self.outputs.first().map_or(0, Output::rows)
+    }
+
+    /// The first output's answers as numbers, row by row.
+    pub fn numbers(&self) -> Result<Vec<f64>, PredictError> {
+        self.outputs
+            .first()
+            .map_or_else(|| Ok(Vec::new()), |output| output.values.numbers())
+    }
+
+    /// One JSON value a row: the only output's, or an object with every output's.
+    pub fn values(&self) -> Vec<Value> {
+        (0..self.rows()).map(|row| self.row(row)).collect()
+    }
+
+    fn row(&self, row: usize) -> Value {
+        match self.outputs.as_slice() {
+            [only] => only.row(row),
+            outputs => {
+                let entries = outputs
+                    .iter()
+                    .map(|output| (output.name.to_string(), output.row(row)));
+                Value::Object(entries.collect::<Map<_, _>>())
+            }
+        }
+    }
+}
