@@ -10,6 +10,7 @@ mod determinism;
 mod exit;
 mod git;
 mod jobs;
+mod model_source;
 mod process;
 mod project;
 mod python;
