@@ -2,5 +2,6 @@
 //! `lathe-types`. No rules and no IO: limits are checked by the constructors in `lathe-types`, routes live in
 //! `lathe-server`.
 
+pub mod inference;
 pub mod mlflow;
 pub mod otlp;

@@ -73,9 +73,16 @@ impl Modules {
             _ if path == "/get-artifact" => ("tracking", self.tracking),
             _ if path == "/model-versions/get-artifact" => ("registry", self.registry),
             _ if path.starts_with("/v1/traces") => ("tracking", self.tracking),
-            _ if ["/v2", "/invocations", "/deployments/"]
-                .iter()
-                .any(|known| path.starts_with(known)) =>
+            _ if [
+                "/v2",
+                "/v1/models",
+                "/invocations",
+                "/deployments/",
+                "/inference.",
+                "/grpc.",
+            ]
+            .iter()
+            .any(|known| path.starts_with(known)) =>
             {
                 ("inference", self.inference)
             }
@@ -132,6 +139,8 @@ mod tests {
             ("/api/v1/jobs", Some("api")),
             ("/api/v1/session", None),
             ("/v2/models/{name}/infer", Some("inference")),
+            ("/v1/models/{name}", Some("inference")),
+            ("/inference.GRPCInferenceService/{method}", Some("inference")),
             ("/health", None),
             ("/metrics", None),
         ] {

@@ -68,6 +68,18 @@ impl Values {
         }
     }
 
+    fn slice(&self, start: usize, count: usize) -> Self {
+        let range = start..start + count;
+        match self {
+            Self::Float(values) => Self::Float(values[range].to_vec()),
+            Self::Double(values) => Self::Double(values[range].to_vec()),
+            Self::Integer(values) => Self::Integer(values[range].to_vec()),
+            Self::Long(values) => Self::Long(values[range].to_vec()),
+            Self::Boolean(values) => Self::Boolean(values[range].to_vec()),
+            Self::Text(values) => Self::Text(values[range].to_vec()),
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -159,6 +171,28 @@ impl Answers {
                 values,
             }],
         }
+    }
+
+    /// The answers to the first `rows[0]` rows, to the next `rows[1]`, and so on.
+    pub fn split(&self, rows: &[usize]) -> Vec<Self> {
+        let mut parts = Vec::with_capacity(rows.len());
+        let mut start = 0;
+        for count in rows {
+            let outputs = self.outputs.iter().map(|output| {
+                let width = output.per_row();
+                Output {
+                    name: output.name.clone(),
+                    width: output.width,
+                    keys: output.keys.clone(),
+                    values: output.values.slice(start * width, count * width),
+                }
+            });
+            parts.push(Self {
+                outputs: outputs.collect(),
+            });
+            start += count;
+        }
+        parts
     }
 
     /// How many rows were answered.

@@ -22,4 +22,4 @@ pub use error::{LoadError, PredictError};
 pub use model::{Latency, Model, max_abs_diff, measure};
 pub use nan::without_bare_nan;
 pub use signature::{ColumnSpec, ColumnType, Signature};
-pub use table::Table;
+pub use table::{Column, Table};

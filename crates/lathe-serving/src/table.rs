@@ -20,7 +20,90 @@ pub struct Table {
     words: Vec<Option<Words>>,
 }
 
+/// A column of a request, already of a type.
+#[derive(Debug, Clone, Copy)]
+pub enum Column<'a> {
+    /// Missing is NaN.
+    Numbers(&'a [f64]),
+    /// Missing is none.
+    Words(&'a [Option<Arc<str>>]),
+}
+
+impl Column<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Numbers(numbers) => numbers.len(),
+            Self::Words(words) => words.len(),
+        }
+    }
+
+    fn value(&self, row: usize) -> Value {
+        match self {
+            Self::Numbers(numbers) => Value::from(numbers[row]),
+            Self::Words(words) => words[row].as_deref().map_or(Value::Null, Value::from),
+        }
+    }
+}
+
 impl Table {
+    /// Reads named columns of equal length that have a type already.
+    pub fn from_typed(columns: &[(&str, Column<'_>)], signature: &Signature) -> Result<Self, PredictError> {
+        let rows = columns.first().map_or(0, |(_, column)| column.len());
+        if let Some((name, column)) = columns.iter().find(|(_, column)| column.len() != rows) {
+            return Err(PredictError::UnevenColumns {
+                column: (*name).to_owned(),
+                rows: column.len(),
+                expected: rows,
+            });
+        }
+        let mut table = Self::missing(rows, signature);
+        let width = signature.inputs.len();
+        for (position, spec) in signature.inputs.iter().enumerate() {
+            let Some((_, column)) = columns.iter().find(|(name, _)| *name == spec.name) else {
+                if spec.required {
+                    return Err(missing(spec, signature));
+                }
+                continue;
+            };
+            match (column, spec.kind) {
+                (Column::Numbers(numbers), ColumnType::Double) => {
+                    for (row, number) in numbers.iter().enumerate() {
+                        table.values[row * width + position] = *number;
+                    }
+                }
+                _ => {
+                    for row in 0..rows {
+                        table.set(row, position, spec, &column.value(row))?;
+                    }
+                }
+            }
+        }
+        Ok(table)
+    }
+
+    /// The rows of several tables of one model, one after the other.
+    pub fn concat(tables: &[&Self]) -> Self {
+        let mut all = match tables.first() {
+            Some(first) => (*first).clone(),
+            None => Self {
+                names: Arc::from([]),
+                rows: 0,
+                values: Vec::new(),
+                words: Vec::new(),
+            },
+        };
+        for table in tables.iter().skip(1) {
+            all.rows += table.rows;
+            all.values.extend_from_slice(&table.values);
+            for (words, more) in all.words.iter_mut().zip(&table.words) {
+                if let (Some(words), Some(more)) = (words, more) {
+                    words.extend_from_slice(more);
+                }
+            }
+        }
+        all
+    }
+
     /// Reads records, each column cast to its type as MLflow's scoring server does. Columns that the model does not
     /// take are dropped.
     pub fn from_records(records: &[Map<String, Value>], signature: &Signature) -> Result<Self, PredictError> {

@@ -14,6 +14,7 @@ mod export;
 mod git;
 mod import;
 mod jobs;
+mod model_source;
 mod plot_page;
 mod process;
 mod project;

@@ -506,15 +506,40 @@ const OWN: &[Rule] = &[
     },
 ];
 
+/// Unloading takes a model away from everybody.
+const fn repository(path: &'static str) -> Rule {
+    own("POST", path, Role::Editor, &[], Scope::Write)
+}
+
 const INFERENCE: &[Rule] = &[
     infer("GET", "/v2"),
+    infer("GET", "/v2/"),
     infer("GET", "/v2/models"),
+    infer("GET", "/v2/models/stats"),
     infer("GET", "/v2/models/{name}"),
     infer("GET", "/v2/models/{name}/ready"),
+    infer("GET", "/v2/models/{name}/config"),
+    infer("GET", "/v2/models/{name}/stats"),
     infer("POST", "/v2/models/{name}/infer"),
     infer("GET", "/v2/models/{name}/versions/{version}"),
     infer("GET", "/v2/models/{name}/versions/{version}/ready"),
+    infer("GET", "/v2/models/{name}/versions/{version}/config"),
+    infer("GET", "/v2/models/{name}/versions/{version}/stats"),
     infer("POST", "/v2/models/{name}/versions/{version}/infer"),
+    infer("POST", "/v2/repository/index"),
+    infer("POST", "/v2/repository/{repository}/index"),
+    repository("/v2/repository/models/{name}/load"),
+    repository("/v2/repository/models/{name}/unload"),
+    repository("/v2/repository/{repository}/models/{name}/load"),
+    repository("/v2/repository/{repository}/models/{name}/unload"),
+    infer("POST", "/inference.GRPCInferenceService/{method}"),
+    repository("/inference.GRPCInferenceService/RepositoryModelLoad"),
+    repository("/inference.GRPCInferenceService/RepositoryModelUnload"),
+    open("POST", "/grpc.health.v1.Health/{method}"),
+    infer("GET", "/v1/models"),
+    infer("GET", "/v1/models/{name}"),
+    infer("POST", "/v1/models/{name}"),
+    infer("POST", "/v1/models/{name}/versions/{version}"),
     infer("POST", "/invocations"),
     infer("POST", "/deployments/{name}/invocations"),
 ];

@@ -1,20 +1,18 @@
-//! One request through a deployment: the split picks a target, the target answers, a failing canary is stood in for,
-//! a shadow sees a copy, the rows go to the watcher.
+//! One request through a deployment, whichever protocol it came by: the split picks a target, the target answers, a
+//! failing canary is stood in for, a shadow sees a copy, the rows go to the watcher.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use axum::http::HeaderMap;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode};
 use lathe_serving::{Answers, PredictError, Table};
 use lathe_types::deployments::Role;
 use lathe_types::samples::Sample;
 use lathe_types::{Millis, PredictionId};
 
 use super::deployments::{Deployments, Live, LiveTarget};
-
-/// More rows than this are answered on a thread of their own, so that small requests do not wait.
-const ROWS_INLINE_MAX: usize = 64;
 
 /// An answered request.
 pub(super) struct Answered {
@@ -23,65 +21,172 @@ pub(super) struct Answered {
     pub(super) answers: Answers,
 }
 
+/// What a request asks for beside its rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Request {
+    /// One version of the split.
+    pub(super) version: Option<u32>,
+    /// The caller's own time of the request.
+    pub(super) at: Option<Millis>,
+    /// Whom the request is about: the same entity always gets the same side of a split.
+    pub(super) entity: Option<String>,
+    /// When nobody needs the answer any more.
+    pub(super) deadline: Option<Instant>,
+}
+
 /// Why a request was not answered.
+#[derive(Debug)]
 pub(super) enum Refusal {
+    /// No deployment is called so.
+    Unknown(String),
     /// The request does not fit the model.
     Request(PredictError),
     /// No version answers (yet, or as asked).
     NotReady(String),
     /// The model failed.
     Failed(String),
+    /// Too many requests wait already.
+    Busy {
+        /// When to try again.
+        retry_after_s: u64,
+    },
+    /// The deadline passed.
+    TooLate,
+}
+
+impl Refusal {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Unknown(_) => StatusCode::NOT_FOUND,
+            Self::Request(_) => StatusCode::BAD_REQUEST,
+            Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooLate => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    pub(super) fn message(self) -> String {
+        match self {
+            Self::Request(error) => error.to_string(),
+            Self::Unknown(message) | Self::NotReady(message) | Self::Failed(message) => message,
+            Self::Busy { retry_after_s } => {
+                format!("too many requests wait for this model; try again in {retry_after_s} s")
+            }
+            Self::TooLate => "the deadline passed before the model could answer".into(),
+        }
+    }
+
+    pub(super) fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Busy { retry_after_s } => Some(*retry_after_s),
+            _ => None,
+        }
+    }
+}
+
+/// Why a body could not be read whole.
+pub(super) fn unread(rejection: &BytesRejection) -> String {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let mib = super::BODY_BYTES_MAX >> 20;
+        return format!("the body, unpacked, is larger than {mib} MiB; send fewer rows at once");
+    }
+    "the body breaks off, or is not packed as `Content-Encoding` says".into()
 }
 
 /// The header with the caller's own time of a request.
 pub(super) const EVENT_TIME: &str = "lathe-event-time";
 /// The header that carries the answer's id.
 pub(super) const PREDICTION_ID: &str = "lathe-prediction-id";
+/// The header that says whom a request is about.
+pub(super) const ENTITY: &str = "lathe-entity";
+/// The header that says how long the caller waits: seconds, or a span as `250ms`.
+pub(super) const TIMEOUT: &str = "timeout";
+/// No caller waits longer, and none overflows the clock.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// The time that the caller says the request belongs to: ISO 8601, or milliseconds since 1970.
-pub(super) fn event_time(headers: &HeaderMap) -> Result<Option<Millis>, String> {
-    let Some(value) = headers.get(EVENT_TIME) else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or_default();
-    Millis::parse(text)
-        .map(Some)
-        .ok_or_else(|| format!("`{EVENT_TIME}: {text}` is neither ISO 8601 nor milliseconds since 1970"))
+impl Request {
+    /// Reads what headers (gRPC: metadata) say.
+    pub(super) fn of_headers(headers: &HeaderMap) -> Result<Self, String> {
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let at = match text(EVENT_TIME) {
+            None => None,
+            Some(text) => Some(Millis::parse(text).ok_or_else(|| {
+                format!("`{EVENT_TIME}: {text}` is neither ISO 8601 nor milliseconds since 1970")
+            })?),
+        };
+        let mut request = Self {
+            version: None,
+            at,
+            entity: text(ENTITY)
+                .filter(|entity| !entity.is_empty())
+                .map(str::to_owned),
+            deadline: None,
+        };
+        if let Some(text) = text(TIMEOUT) {
+            let span = timeout(text)
+                .ok_or_else(|| format!("`{TIMEOUT}: {text}` is neither seconds nor a span as `250ms`"))?;
+            request.limit(Some(span.as_micros() as u64));
+        }
+        Ok(request)
+    }
+
+    /// Shortens the deadline to so many microseconds from now; none or 0 leaves it.
+    pub(super) fn limit(&mut self, timeout_us: Option<u64>) {
+        if let Some(timeout_us) = timeout_us.filter(|timeout| 0 < *timeout) {
+            let deadline = Instant::now() + Duration::from_micros(timeout_us).min(TIMEOUT_MAX);
+            self.deadline = Some(self.deadline.map_or(deadline, |before| before.min(deadline)));
+        }
+    }
 }
 
-/// Answers a table of rows; `version` asks for one version of the split.
+fn timeout(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let seconds = match text.parse::<f64>() {
+        Ok(seconds) => seconds,
+        Err(_) => text.parse::<lathe_types::Span>().ok()?.0 as f64 / 1_000.0,
+    };
+    (seconds.is_finite() && 0.0 < seconds)
+        .then(|| Duration::from_secs_f64(seconds.min(TIMEOUT_MAX.as_secs_f64())))
+}
+
+/// Answers a table of rows.
 pub(super) async fn answer(
     deployments: &Deployments,
     live: &Arc<Live>,
-    version: Option<u32>,
+    request: Request,
     table: Table,
-    at: Option<Millis>,
 ) -> Result<Answered, Refusal> {
     let started = Instant::now();
     let bits = uuid::Uuid::now_v7().as_u128();
     let id = PredictionId::from_bits(bits);
     // Only the low 32 bits are drawn anew for each id: above them is a counter that starts anew each millisecond, and
     // a draw from it would send all requests of one millisecond to one side of the split.
-    let draw = (bits & 0xffff_ffff) as f64 / (1u64 << 32) as f64;
+    let low = match &request.entity {
+        None => (bits & 0xffff_ffff) as u32,
+        Some(entity) => mixed(&live.name, entity),
+    };
+    let draw = f64::from(low) / (1u64 << 32) as f64;
     let not_ready = || Refusal::NotReady(format!("no version of `{}` answers yet", live.name));
-    let asked = match version {
+    let asked = match request.version {
         Some(version) => live.of_version(version),
         None => live.pick(draw),
     };
     let mut target = asked.ok_or_else(not_ready)?;
     let table = Arc::new(table);
-    let mut answers = ask(target, &table, draw).await;
+    let now = deployments.inner.now;
+    let mut answers = ask(target, &table, draw, request.deadline, now).await;
     if target.role == Role::Canary
-        && version.is_none()
+        && request.version.is_none()
         && matches!(answers, Err(Refusal::Failed(_)))
         && let Some(stable) = live.of_role(Role::Stable)
     {
         target = stable;
-        answers = ask(stable, &table, draw).await;
+        answers = ask(stable, &table, draw, request.deadline, now).await;
     }
     let answers = answers?;
     if target.role == Role::Stable && live.of_role(Role::Shadow).is_some() {
-        shadow(live, &table, draw);
+        shadow(live, &table, draw, now);
     }
     let answered = Answered {
         id,
@@ -94,26 +199,52 @@ pub(super) async fn answer(
         target,
         &table,
         &answered,
-        at,
+        request.at,
         started.elapsed(),
     );
     Ok(answered)
 }
 
-/// Asks one target and counts what it did. A request that does not fit counts for nobody.
-async fn ask(target: &LiveTarget, table: &Arc<Table>, draw: f64) -> Result<Answers, Refusal> {
+/// A draw that is the same for an entity in every process: FNV-1a, its bits mixed as by SplitMix64.
+fn mixed(deployment: &str, entity: &str) -> u32 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    for byte in deployment.bytes().chain([0]).chain(entity.bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((hash ^ hash >> 31) >> 32) as u32
+}
+
+/// Asks one target and counts what it did. A request that does not fit, or finds no place, counts for nobody.
+async fn ask(
+    target: &LiveTarget,
+    table: &Arc<Table>,
+    draw: f64,
+    deadline: Option<Instant>,
+    now: fn() -> Millis,
+) -> Result<Answers, Refusal> {
     let started = Instant::now();
-    let result = predict(target, table, draw).await;
+    let result = predict(target, table, draw, deadline).await;
+    let took = started.elapsed();
+    if let Ok(served) = &target.model {
+        served.totals.answered(result.is_ok(), took, now().0);
+    }
     let failed = match &result {
         Ok(_) => false,
         Err(Refusal::Failed(_)) => true,
         Err(_) => return result,
     };
-    target.count(failed, started.elapsed().as_micros() as u64);
+    target.count(failed, took.as_micros() as u64);
     result
 }
 
-async fn predict(target: &LiveTarget, table: &Arc<Table>, draw: f64) -> Result<Answers, Refusal> {
+async fn predict(
+    target: &LiveTarget,
+    table: &Arc<Table>,
+    draw: f64,
+    deadline: Option<Instant>,
+) -> Result<Answers, Refusal> {
     if let Some(fault) = &target.fault {
         if 0 < fault.delay_ms {
             tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
@@ -123,23 +254,14 @@ async fn predict(target: &LiveTarget, table: &Arc<Table>, draw: f64) -> Result<A
             return Err(Refusal::Failed("a fault was injected on purpose".into()));
         }
     }
-    let model = target
-        .model
-        .as_ref()
-        .map_err(|reason| Refusal::Failed(reason.clone()))?;
-    let answers = if table.rows() <= ROWS_INLINE_MAX {
-        model.predict(table)
-    } else {
-        let (model, table) = (model.clone(), table.clone());
-        tokio::task::spawn_blocking(move || model.predict(&table))
-            .await
-            .map_err(|error| Refusal::Failed(error.to_string()))?
-    };
-    answers.map_err(Refusal::Request)
+    match &target.model {
+        Ok(served) => served.predict(table, deadline).await,
+        Err(reason) => Err(Refusal::Failed(reason.clone())),
+    }
 }
 
 /// Lets the shadow see the request, aside; while too many copies wait for it already, it misses some.
-fn shadow(live: &Arc<Live>, table: &Arc<Table>, draw: f64) {
+fn shadow(live: &Arc<Live>, table: &Arc<Table>, draw: f64, now: fn() -> Millis) {
     let Ok(permit) = live.shadow_places.clone().try_acquire_owned() else {
         return;
     };
@@ -148,7 +270,7 @@ fn shadow(live: &Arc<Live>, table: &Arc<Table>, draw: f64) {
         let _permit = permit;
         if let Some(target) = live.of_role(Role::Shadow) {
             // The answer is counted and thrown away.
-            let _ = ask(target, &table, draw).await;
+            let _ = ask(target, &table, draw, None, now).await;
         }
     });
 }
@@ -185,6 +307,33 @@ fn record(
                 deployment = live.name,
                 "the watcher is behind; a sample was dropped"
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entity_stays_on_its_side_and_entities_are_spread() {
+        let share = |name: &str| {
+            let draws = (0..10_000).map(|n| f64::from(mixed(name, &format!("user-{n}"))) / 2f64.powi(32));
+            draws.filter(|draw| *draw < 0.2).count()
+        };
+        assert_eq!(mixed("a", "user-1"), mixed("a", "user-1"));
+        assert_ne!(mixed("a", "user-1"), mixed("b", "user-1"));
+        for name in ["a", "bike-demand"] {
+            assert!((1_850..2_150).contains(&share(name)), "{}", share(name));
+        }
+    }
+
+    #[test]
+    fn timeouts_are_seconds_or_spans() {
+        assert_eq!(timeout("1.5"), Some(Duration::from_millis(1_500)));
+        assert_eq!(timeout("250ms"), Some(Duration::from_millis(250)));
+        for wrong in ["", "soon", "-1", "nan", "0"] {
+            assert_eq!(timeout(wrong), None, "{wrong}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The models that answer, by deployment; swapped whole, so that a request sees the old split or the new one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use lathe_blob::Artifacts;
 use lathe_serving::Model;
@@ -11,6 +11,9 @@ use lathe_types::Millis;
 use lathe_types::deployments::{Fault, LatencyHistogram, Role, TargetStats};
 use lathe_types::samples::Sample;
 use tokio::sync::{Semaphore, mpsc};
+
+use super::answer::Refusal;
+use super::lane::Served;
 
 /// The deployments of this process. Clones share them.
 #[derive(Clone)]
@@ -25,7 +28,23 @@ pub(super) struct Inner {
     pub(super) samples: Option<mpsc::Sender<Sample>>,
     pub(super) samples_dropped: AtomicU64,
     pub(super) now: fn() -> Millis,
+    /// Reads the model again that is served without records.
+    reload: Option<Reload>,
     live: RwLock<BTreeMap<String, Arc<Live>>>,
+    /// Deployments that somebody unloaded; they answer again when they are loaded.
+    unloaded: Mutex<BTreeSet<String>>,
+}
+
+/// Reads a model that is served alone.
+pub type Reload = Box<dyn Fn() -> Result<Model, String> + Send + Sync>;
+
+/// A version of the model repository.
+pub(super) struct IndexEntry {
+    pub(super) name: String,
+    pub(super) version: String,
+    /// `READY` or `UNAVAILABLE`.
+    pub(super) state: &'static str,
+    pub(super) reason: String,
 }
 
 /// A deployment at one moment.
@@ -51,7 +70,7 @@ pub(super) struct LiveTarget {
     pub(super) weight: f64,
     pub(super) fault: Option<Fault>,
     /// The loaded model, or why it could not be loaded: then its requests fail and count as failed.
-    pub(super) model: Result<Arc<Model>, String>,
+    pub(super) model: Result<Arc<Served>, String>,
     pub(super) counters: Mutex<Counters>,
 }
 
@@ -71,12 +90,13 @@ impl Deployments {
         samples: mpsc::Sender<Sample>,
         now: fn() -> Millis,
     ) -> Self {
-        Self::with(Some((store, artifacts)), Some(samples), now)
+        Self::with(Some((store, artifacts)), Some(samples), None, now)
     }
 
     fn with(
         records: Option<(Store, Artifacts)>,
         samples: Option<mpsc::Sender<Sample>>,
+        reload: Option<Reload>,
         now: fn() -> Millis,
     ) -> Self {
         Self {
@@ -85,7 +105,9 @@ impl Deployments {
                 samples,
                 samples_dropped: AtomicU64::new(0),
                 now,
+                reload,
                 live: RwLock::default(),
+                unloaded: Mutex::default(),
             }),
         }
     }
@@ -96,9 +118,15 @@ impl Deployments {
     }
 
     /// One model that answers everything under `name`, without records.
-    pub(super) fn of_model(name: &str, model: Model, now: fn() -> Millis) -> Self {
-        let deployments = Self::with(None, None, now);
-        deployments.put(Live {
+    pub(super) fn of_model(name: &str, reload: Reload, now: fn() -> Millis) -> Result<Self, String> {
+        let model = reload()?;
+        let deployments = Self::with(None, None, Some(reload), now);
+        deployments.put_alone(name, model);
+        Ok(deployments)
+    }
+
+    fn put_alone(&self, name: &str, model: Model) {
+        self.put(Live {
             name: name.to_owned(),
             model: name.to_owned(),
             revision: 0,
@@ -109,21 +137,110 @@ impl Deployments {
                 role: Role::Stable,
                 weight: 1.0,
                 fault: None,
-                model: Ok(Arc::new(model)),
+                model: Ok(Arc::new(Served::new(model))),
                 counters: Mutex::default(),
             }],
             shadow_places: Arc::new(Semaphore::new(SHADOW_PLACES)),
         });
-        deployments
+    }
+
+    /// The deployment of this name.
+    pub(super) fn find(&self, name: &str) -> Result<Arc<Live>, Refusal> {
+        self.get(name).ok_or_else(|| {
+            if self.is_unloaded(name) {
+                return Refusal::NotReady(format!("`{name}` is unloaded; load it again to ask it"));
+            }
+            let known: Vec<String> = self.all().iter().map(|live| live.name.clone()).collect();
+            let known = match known.is_empty() {
+                true => "none".to_owned(),
+                false => known.join(", "),
+            };
+            Refusal::Unknown(format!("no model is called `{name}`; there is: {known}"))
+        })
+    }
+
+    /// Whether every deployment that has a version can answer.
+    pub(super) fn is_ready(&self) -> bool {
+        self.all()
+            .iter()
+            .all(|live| live.targets.is_empty() || live.stable_model().is_some())
+    }
+
+    /// What there is, answering or not, by name and version.
+    pub(super) fn index(&self, only_ready: bool) -> Vec<IndexEntry> {
+        let mut entries = Vec::new();
+        for live in self.all() {
+            for target in &live.targets {
+                let (state, reason) = match &target.model {
+                    Ok(_) => ("READY", String::new()),
+                    Err(reason) => ("UNAVAILABLE", reason.clone()),
+                };
+                entries.push(IndexEntry {
+                    name: live.name.clone(),
+                    version: target.version.to_string(),
+                    state,
+                    reason,
+                });
+            }
+        }
+        entries.extend(self.unloaded().iter().map(|name| IndexEntry {
+            name: name.clone(),
+            version: String::new(),
+            state: "UNAVAILABLE",
+            reason: "unloaded".into(),
+        }));
+        entries.retain(|entry| !only_ready || entry.state == "READY");
+        entries
+    }
+
+    /// Stops answering for a deployment in this process and lets its models go.
+    pub(super) fn unload(&self, name: &str) -> Result<(), Refusal> {
+        if self.is_unloaded(name) {
+            return Ok(());
+        }
+        self.find(name)?;
+        self.unloaded().insert(name.to_owned());
+        self.write().remove(name);
+        Ok(())
+    }
+
+    /// Answers for a deployment again, with its models read anew. While they cannot be read, those that are loaded go
+    /// on.
+    pub(super) async fn load(&self, name: &str) -> Result<(), Refusal> {
+        if !self.is_unloaded(name) {
+            self.find(name)?;
+        }
+        if self.inner.reload.is_some() {
+            let all = self.clone();
+            let read = tokio::task::spawn_blocking(move || all.inner.reload.as_ref().map(|reload| reload()));
+            match read.await {
+                Ok(Some(Ok(model))) => self.put_alone(name, model),
+                Ok(Some(Err(reason))) => return Err(Refusal::NotReady(reason)),
+                Ok(None) => {}
+                Err(error) => return Err(Refusal::Failed(error.to_string())),
+            }
+            self.unloaded().remove(name);
+            return Ok(());
+        }
+        let was_unloaded = self.unloaded().remove(name);
+        self.read_again(name).await;
+        match self.get(name) {
+            Some(live) => live.stable_model_or_refuse().map(drop),
+            None if was_unloaded => Err(Refusal::NotReady(format!("`{name}` is not deployed any more"))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn is_unloaded(&self, name: &str) -> bool {
+        self.unloaded().contains(name)
+    }
+
+    fn unloaded(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.inner.unloaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn put(&self, live: Live) {
-        let mut all = self
-            .inner
-            .live
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.insert(live.name.clone(), Arc::new(live));
+        self.write().insert(live.name.clone(), Arc::new(live));
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Live>> {
@@ -132,6 +249,10 @@ impl Deployments {
 
     pub(super) fn all(&self) -> Vec<Arc<Live>> {
         self.read().values().cloned().collect()
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Live>>> {
+        self.inner.live.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Live>>> {
@@ -173,7 +294,32 @@ impl Live {
     /// The model that says what requests look like: the stable one's.
     pub(super) fn stable_model(&self) -> Option<&Arc<Model>> {
         let stable = self.of_role(Role::Stable).or(self.targets.first())?;
-        stable.model.as_ref().ok()
+        stable.model.as_ref().ok().map(|served| &served.model)
+    }
+
+    /// As [`Live::stable_model`]; without one nobody can be answered.
+    pub(super) fn stable_model_or_refuse(&self) -> Result<&Arc<Model>, Refusal> {
+        self.stable_model()
+            .ok_or_else(|| Refusal::NotReady(format!("no version of `{}` answers yet", self.name)))
+    }
+
+    /// The version that a text names, if it is in the split.
+    pub(super) fn known_version(&self, text: &str) -> Result<u32, Refusal> {
+        let version = text.parse().ok();
+        version
+            .filter(|version| self.of_version(*version).is_some())
+            .ok_or_else(|| {
+                let known: Vec<String> = self
+                    .targets
+                    .iter()
+                    .map(|target| target.version.to_string())
+                    .collect();
+                Refusal::Unknown(format!(
+                    "version {text} of `{}` does not answer; these do: {}",
+                    self.name,
+                    known.join(", ")
+                ))
+            })
     }
 }
 

@@ -11,6 +11,7 @@ use lathe_types::deployments::Deployment;
 use tokio::sync::Semaphore;
 
 use super::deployments::{Deployments, Live, LiveTarget, SHADOW_PLACES};
+use super::lane::Served;
 use super::source::version_folder;
 
 /// How soon a change in the records is seen, and how often counters are written down.
@@ -72,7 +73,28 @@ impl Deployments {
         }
     }
 
+    /// Takes over one deployment, with every model of it read anew.
+    pub(super) async fn read_again(&self, name: &str) {
+        let Some((store, artifacts)) = &self.inner.records else {
+            return;
+        };
+        match store.list_deployments().await {
+            Ok(deployments) => {
+                for deployment in deployments
+                    .into_iter()
+                    .filter(|deployment| deployment.name == name)
+                {
+                    self.replace(store, artifacts, deployment, None).await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "the deployments cannot be read; the last known go on"),
+        }
+    }
+
     async fn swap(&self, store: &Store, artifacts: &Artifacts, deployment: Deployment) {
+        if self.is_unloaded(&deployment.name) {
+            return;
+        }
         let old = self.get(&deployment.name);
         if old
             .as_ref()
@@ -80,6 +102,16 @@ impl Deployments {
         {
             return;
         }
+        self.replace(store, artifacts, deployment, old).await;
+    }
+
+    async fn replace(
+        &self,
+        store: &Store,
+        artifacts: &Artifacts,
+        deployment: Deployment,
+        old: Option<Arc<Live>>,
+    ) {
         let Some((model, _)) = deployment.spec.model_alias() else {
             return;
         };
@@ -124,13 +156,18 @@ impl Deployments {
     }
 }
 
-async fn load(store: &Store, artifacts: &Artifacts, model: &str, version: u32) -> Result<Arc<Model>, String> {
+async fn load(
+    store: &Store,
+    artifacts: &Artifacts,
+    model: &str,
+    version: u32,
+) -> Result<Arc<Served>, String> {
     let folder = version_folder(store, artifacts, model, version)
         .await
         .map_err(|error| error.message().to_owned())?;
-    let loaded = tokio::task::spawn_blocking(move || Model::load(&folder)).await;
+    let loaded = tokio::task::spawn_blocking(move || Model::load(&folder).map(Served::new)).await;
     match loaded {
-        Ok(Ok(model)) => Ok(Arc::new(model)),
+        Ok(Ok(served)) => Ok(Arc::new(served)),
         Ok(Err(error)) => Err(error.to_string()),
         Err(error) => Err(error.to_string()),
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,7 +14,7 @@ use lathe_serving::{PredictError, Signature, Table, without_bare_nan};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{PREDICTION_ID, Refusal, answer, event_time};
+use super::answer::{PREDICTION_ID, Refusal, Request, answer, unread};
 use super::deployments::{Deployments, Live};
 
 pub(super) fn routes<S>() -> Router<S>
@@ -28,29 +29,42 @@ where
 }
 
 /// An error as MLflow's scoring server tells it.
-struct ScoringError {
-    status: StatusCode,
+pub(super) struct ScoringError {
+    pub(super) status: StatusCode,
     code: &'static str,
-    message: String,
+    pub(super) message: String,
+    retry_after_s: Option<u64>,
 }
 
 impl ScoringError {
-    fn bad_request(message: impl Into<String>) -> Self {
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+    }
+
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self {
-            status: StatusCode::BAD_REQUEST,
-            code: "BAD_REQUEST",
+            status,
+            code,
             message: message.into(),
+            retry_after_s: None,
         }
     }
 }
 
 impl IntoResponse for ScoringError {
     fn into_response(self) -> Response {
-        (
-            self.status,
-            Json(json!({ "error_code": self.code, "message": self.message })),
-        )
-            .into_response()
+        let body = json!({ "error_code": self.code, "message": self.message });
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<BytesRejection> for ScoringError {
+    fn from(rejection: BytesRejection) -> Self {
+        Self::new(rejection.status(), "BAD_REQUEST", unread(&rejection))
     }
 }
 
@@ -60,28 +74,24 @@ impl From<PredictError> for ScoringError {
             PredictError::MissingColumn { .. } | PredictError::Shape(_) => "INVALID_PARAMETER_VALUE",
             _ => "BAD_REQUEST",
         };
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code,
-            message: error.to_string(),
-        }
+        Self::new(StatusCode::BAD_REQUEST, code, error.to_string())
     }
 }
 
 impl From<Refusal> for ScoringError {
     fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Request(error) => error.into(),
-            Refusal::NotReady(message) => Self {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                code: "TEMPORARILY_UNAVAILABLE",
-                message,
-            },
-            Refusal::Failed(message) => Self {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                code: "INTERNAL_ERROR",
-                message,
-            },
+        let code = match refusal {
+            Refusal::Request(error) => return error.into(),
+            Refusal::Unknown(_) => "RESOURCE_DOES_NOT_EXIST",
+            Refusal::NotReady(_) => "TEMPORARILY_UNAVAILABLE",
+            Refusal::Failed(_) => "INTERNAL_ERROR",
+            Refusal::Busy { .. } => "RESOURCE_EXHAUSTED",
+            Refusal::TooLate => "DEADLINE_EXCEEDED",
+        };
+        let (status, retry_after_s) = (refusal.status(), refusal.retry_after_s());
+        Self {
+            retry_after_s,
+            ..Self::new(status, code, refusal.message())
         }
     }
 }
@@ -89,7 +99,7 @@ impl From<Refusal> for ScoringError {
 async fn invoke_only(
     State(deployments): State<Deployments>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ScoringError> {
     let all = deployments.all();
     let [live] = all.as_slice() else {
@@ -97,30 +107,23 @@ async fn invoke_only(
             .iter()
             .map(|live| format!("/deployments/{}/invocations", live.name))
             .collect();
-        return Err(ScoringError {
-            status: StatusCode::NOT_FOUND,
-            code: "RESOURCE_DOES_NOT_EXIST",
-            message: match names.is_empty() {
-                true => "nothing is deployed here; deploy a version with `lathe deploy`".into(),
-                false => format!("more than one model answers here; ask {}", names.join(" or ")),
-            },
-        });
+        let message = match names.is_empty() {
+            true => "nothing is deployed here; deploy a version with `lathe deploy`".into(),
+            false => format!("more than one model answers here; ask {}", names.join(" or ")),
+        };
+        return Err(Refusal::Unknown(message).into());
     };
-    reply(&deployments, live, &headers, &body).await
+    reply(&deployments, live, &headers, &body?).await
 }
 
 async fn invoke(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ScoringError> {
-    let live = deployments.get(&name).ok_or_else(|| ScoringError {
-        status: StatusCode::NOT_FOUND,
-        code: "RESOURCE_DOES_NOT_EXIST",
-        message: format!("no deployment is called `{name}`"),
-    })?;
-    reply(&deployments, &live, &headers, &body).await
+    let live = deployments.find(&name)?;
+    reply(&deployments, &live, &headers, &body?).await
 }
 
 async fn reply(
@@ -129,12 +132,10 @@ async fn reply(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Response, ScoringError> {
-    let not_ready = || Refusal::NotReady(format!("no version of `{}` answers yet", live.name));
-    let signature = live.stable_model().ok_or_else(not_ready)?.signature().clone();
-    let at = event_time(headers).map_err(ScoringError::bad_request)?;
-    let table = read(headers, body, &signature)?;
+    let request = Request::of_headers(headers).map_err(ScoringError::bad_request)?;
+    let table = read(headers, body, live.stable_model_or_refuse()?.signature())?;
     let rows = table.rows();
-    let answered = answer(deployments, live, None, table, at).await?;
+    let answered = answer(deployments, live, request, table).await?;
     let ids: Vec<String> = (0..rows)
         .map(|row| answered.id.row(row, rows).to_string())
         .collect();
@@ -158,10 +159,12 @@ fn read(headers: &HeaderMap, body: &[u8], signature: &Signature) -> Result<Table
         .split_once(';')
         .unwrap_or((content_type.unwrap_or_default(), ""));
     let parameters = parameters.trim().to_ascii_lowercase();
-    let unsupported = || ScoringError {
-        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        code: "BAD_REQUEST",
-        message: "the content type must be `application/json` or `text/csv`, in UTF-8".into(),
+    let unsupported = || {
+        ScoringError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "BAD_REQUEST",
+            "the content type must be `application/json` or `text/csv`, in UTF-8",
+        )
     };
     if !parameters.is_empty() && parameters.replace(' ', "") != "charset=utf-8" {
         return Err(unsupported());
@@ -211,7 +214,7 @@ fn read_json(text: &str, signature: &Signature) -> Result<Table, ScoringError> {
 }
 
 /// `instances` (rows) and `inputs` (rows, or columns by name).
-fn tensors(value: Value, form: &str, signature: &Signature) -> Result<Table, ScoringError> {
+pub(super) fn tensors(value: Value, form: &str, signature: &Signature) -> Result<Table, ScoringError> {
     match value {
         Value::Object(by_name) => {
             let columns: Vec<(String, Vec<Value>)> = by_name

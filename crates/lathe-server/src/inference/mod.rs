@@ -1,27 +1,37 @@
-//! The inference faces: Open Inference Protocol v2 over REST and MLflow's `/invocations`. Every answer carries a
-//! prediction id, by which a label can follow later.
+//! The inference faces: Open Inference Protocol v2 over REST and gRPC, MLflow's `/invocations`, KServe's `:predict`.
+//! Every answer carries a prediction id, by which a label can follow later.
 
 mod answer;
 mod deployments;
 mod follow;
+mod grpc;
 mod invocations;
+mod kserve;
+mod lane;
 mod oip;
 mod source;
+mod statistics;
+mod tensor;
 mod tensors;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
-use lathe_serving::Model;
 use lathe_types::Millis;
+
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::AppState;
 
-pub use deployments::Deployments;
+pub use deployments::{Deployments, Reload};
 pub use source::version_folder;
 pub(crate) use source::{location_of_version, place_of};
 
 /// Requests larger than this are refused.
 const BODY_BYTES_MAX: usize = 64 << 20;
+/// Answers from this size on are compressed for callers that take that.
+const COMPRESS_BYTES_MIN: u16 = 4_096;
 
 pub(crate) fn routes<S>() -> Router<S>
 where
@@ -30,8 +40,18 @@ where
 {
     Router::new()
         .merge(oip::routes())
+        .merge(grpc::routes())
         .merge(invocations::routes())
+        .merge(kserve::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // The limit counts what is unpacked, so a bomb goes no further than a large body.
+        .layer(RequestDecompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(worth_compressing()))
+}
+
+/// Small answers are not worth the time; gRPC compresses its messages itself.
+fn worth_compressing() -> impl Predicate {
+    SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::GRPC)
 }
 
 impl FromRef<AppState> for Deployments {
@@ -40,11 +60,13 @@ impl FromRef<AppState> for Deployments {
     }
 }
 
-/// One model that answers to `name`, without records: what `lathe serve` runs.
-pub fn standalone(name: &str, model: Model, now: fn() -> Millis) -> Router {
+/// One model that answers to `name`, without records: what `lathe serve` runs. `reload` reads it, and reads it again
+/// when a client asks for that.
+pub fn standalone(name: &str, reload: Reload, now: fn() -> Millis) -> Result<Router, String> {
     let healthy = axum::routing::get(async || "OK");
-    Router::new()
+    let deployments = Deployments::of_model(name, reload, now)?;
+    Ok(Router::new()
         .merge(routes())
         .route("/health", healthy)
-        .with_state(Deployments::of_model(name, model, now))
+        .with_state(deployments))
 }

@@ -1,140 +1,88 @@
-//! Tensors of the Open Inference Protocol: nested or flat JSON, or raw little-endian bytes behind the JSON header
-//! (its binary tensor extension).
+//! A request's tensors as the model's table, and the model's answers as the tensors that were asked for.
 
-use lathe_serving::{Signature, Table, Values};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use lathe_serving::{Column, Output, Signature, Table};
 
-/// One tensor of a request.
-#[derive(Debug, Deserialize)]
-pub(super) struct Input {
-    pub(super) name: String,
-    pub(super) shape: Vec<usize>,
-    datatype: String,
-    #[serde(default)]
-    parameters: Map<String, Value>,
-    #[serde(default)]
-    data: Option<Value>,
-}
+use super::tensor::{Data, Tensor};
 
-impl Input {
-    /// How many of the raw bytes are this tensor's.
-    pub(super) fn raw_bytes(&self) -> Option<usize> {
-        self.parameters
-            .get("binary_data_size")?
-            .as_u64()
-            .map(|bytes| bytes as usize)
-    }
-
-    /// The values, flat and row-major.
-    pub(super) fn values(&self, raw: Option<&[u8]>) -> Result<Vec<Value>, String> {
-        let name = &self.name;
-        let mut values = Vec::new();
-        match (raw, &self.data) {
-            (Some(raw), _) => {
-                values = decode(&self.datatype, raw).map_err(|what| format!("input `{name}`: {what}"))?
-            }
-            (None, Some(data)) => flatten(data, &mut values),
-            (None, None) => return Err(format!("input `{name}` has no data")),
-        }
-        let wanted = self.shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
-        if wanted != Some(values.len()) {
-            return Err(format!(
-                "input `{name}` has {} values for the shape {:?}",
-                values.len(),
-                self.shape
-            ));
-        }
-        Ok(values)
-    }
-}
-
-fn flatten(value: &Value, into: &mut Vec<Value>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| flatten(item, into)),
-        other => into.push(other.clone()),
-    }
-}
-
-fn decode(datatype: &str, raw: &[u8]) -> Result<Vec<Value>, String> {
-    fn numbers<const N: usize>(raw: &[u8], read: impl Fn([u8; N]) -> Value) -> Result<Vec<Value>, String> {
-        let (chunks, rest) = raw.as_chunks::<N>();
-        if !rest.is_empty() {
-            return Err(format!("{} bytes are no whole number of values", raw.len()));
-        }
-        Ok(chunks.iter().map(|chunk| read(*chunk)).collect())
-    }
-    match datatype {
-        "FP64" => numbers(raw, |b| json!(f64::from_le_bytes(b))),
-        "FP32" => numbers(raw, |b| json!(f64::from(f32::from_le_bytes(b)))),
-        "INT64" => numbers(raw, |b| json!(i64::from_le_bytes(b))),
-        "INT32" => numbers(raw, |b| json!(i32::from_le_bytes(b))),
-        "INT16" => numbers(raw, |b| json!(i16::from_le_bytes(b))),
-        "INT8" => numbers(raw, |b| json!(i8::from_le_bytes(b))),
-        "UINT64" => numbers(raw, |b| json!(u64::from_le_bytes(b))),
-        "UINT32" => numbers(raw, |b| json!(u32::from_le_bytes(b))),
-        "UINT16" => numbers(raw, |b| json!(u16::from_le_bytes(b))),
-        "UINT8" => numbers(raw, |b| json!(u8::from_le_bytes(b))),
-        "BOOL" => numbers(raw, |[b]: [u8; 1]| json!(b != 0)),
-        other => Err(format!(
-            "values of the datatype `{other}` are not taken as raw bytes"
-        )),
-    }
-}
-
-/// A request's tensors as the model's table: one tensor a column, of shape [n] or [n, 1]; or a single one of shape
-/// [n, columns] in the model's order.
-pub(super) fn table(
-    inputs: &[Input],
-    values: Vec<Vec<Value>>,
-    signature: &Signature,
-) -> Result<Table, String> {
+/// One tensor a column, of shape [n] or [n, 1]; or a single one of shape [n, columns] in the model's order.
+pub(super) fn table(mut tensors: Vec<Tensor>, signature: &Signature) -> Result<Table, String> {
     let width = signature.inputs.len();
-    if let ([input], [flat]) = (inputs, values.as_slice())
-        && let [rows, columns] = input.shape.as_slice()
-        && !signature.inputs.iter().any(|column| column.name == input.name)
+    let told = |error: lathe_serving::PredictError| error.to_string();
+    let is_column = |tensor: &Tensor| signature.inputs.iter().any(|column| column.name == tensor.name);
+    if let [only] = tensors.as_slice()
+        && (!is_column(only) || width == 1 && matches!(only.shape.as_slice(), [_, 1]))
+        && let [rows, columns] = *only.shape.as_slice()
     {
-        if *columns != width {
+        if columns != width {
             return Err(format!(
                 "input `{}` has {columns} columns; the model takes {width}: {}",
-                input.name,
+                only.name,
                 signature.names().join(", ")
             ));
         }
-        let rows: Vec<Vec<Value>> = (0..*rows)
-            .map(|row| flat[row * width..(row + 1) * width].to_vec())
-            .collect();
-        return Table::from_rows(&rows, signature).map_err(|error| error.to_string());
+        return match tensors.remove(0).data {
+            Data::Numbers(numbers) => Table::from_numbers(rows, numbers, signature).map_err(told),
+            Data::Words(words) => {
+                let columns: Vec<Vec<_>> = (0..width)
+                    .map(|column| words.iter().skip(column).step_by(width).cloned().collect())
+                    .collect();
+                let columns: Vec<(&str, Column<'_>)> = signature
+                    .inputs
+                    .iter()
+                    .zip(&columns)
+                    .map(|(spec, words)| (spec.name.as_str(), Column::Words(words)))
+                    .collect();
+                Table::from_typed(&columns, signature).map_err(told)
+            }
+        };
     }
-    for input in inputs {
-        if !matches!(input.shape.as_slice(), [_] | [_, 1]) {
-            return Err(format!(
-                "input `{}` has the shape {:?}; a column has [n] or [n, 1]",
-                input.name, input.shape
-            ));
-        }
-    }
-    let columns: Vec<(String, Vec<Value>)> = inputs
+    if let Some(wrong) = tensors
         .iter()
-        .map(|input| input.name.clone())
-        .zip(values)
+        .find(|tensor| !matches!(tensor.shape.as_slice(), [_] | [_, 1]))
+    {
+        return Err(format!(
+            "input `{}` has the shape {:?}; a column has [n] or [n, 1]",
+            wrong.name, wrong.shape
+        ));
+    }
+    if let Some((index, repeated)) = tensors
+        .iter()
+        .enumerate()
+        .find(|(index, tensor)| tensors[..*index].iter().any(|other| other.name == tensor.name))
+    {
+        return Err(format!(
+            "input {index} is called `{}` like one before it",
+            repeated.name
+        ));
+    }
+    let columns: Vec<(&str, Column<'_>)> = tensors
+        .iter()
+        .map(|tensor| {
+            let column = match &tensor.data {
+                Data::Numbers(numbers) => Column::Numbers(numbers),
+                Data::Words(words) => Column::Words(words),
+            };
+            (tensor.name.as_str(), column)
+        })
         .collect();
-    Table::from_columns(&columns, signature).map_err(|error| error.to_string())
+    Table::from_typed(&columns, signature).map_err(told)
 }
 
-/// Adds answers as raw bytes: little-endian numbers, and words with their lengths before them.
-pub(super) fn encode(values: &Values, raw: &mut Vec<u8>) {
-    match values {
-        Values::Float(numbers) => raw.extend(numbers.iter().flat_map(|n| n.to_le_bytes())),
-        Values::Double(numbers) => raw.extend(numbers.iter().flat_map(|n| n.to_le_bytes())),
-        Values::Integer(numbers) => raw.extend(numbers.iter().flat_map(|n| n.to_le_bytes())),
-        Values::Long(numbers) => raw.extend(numbers.iter().flat_map(|n| n.to_le_bytes())),
-        Values::Boolean(flags) => raw.extend(flags.iter().map(|flag| u8::from(*flag))),
-        Values::Text(words) => {
-            for word in words {
-                raw.extend((word.len() as u32).to_le_bytes());
-                raw.extend(word.bytes());
-            }
-        }
+/// The outputs that were asked for by name, in that order; all if none was.
+pub(super) fn wanted<'a>(outputs: &'a [Output], names: &[&str]) -> Result<Vec<&'a Output>, String> {
+    if names.is_empty() {
+        return Ok(outputs.iter().collect());
     }
+    names
+        .iter()
+        .map(|name| {
+            outputs
+                .iter()
+                .find(|output| &*output.name == *name)
+                .ok_or_else(|| {
+                    let known: Vec<&str> = outputs.iter().map(|output| &*output.name).collect();
+                    format!("the model has no output `{name}`; it has {}", known.join(", "))
+                })
+        })
+        .collect()
 }

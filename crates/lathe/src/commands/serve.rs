@@ -1,63 +1,86 @@
-use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use lathe_serving::Model;
 
 use super::Call;
 use crate::exit::{Outcome, hint};
-use crate::{clock, process, terminal};
+use crate::{clock, model_source, process, terminal};
 
 /// Answer predictions for one model, and nothing else.
 ///
-/// Open Inference Protocol v2 under `/v2`, MLflow's `/invocations`, `/ping`, `/health`.
+/// Open Inference Protocol v2 over REST (`/v2`) and gRPC, MLflow's `/invocations`, `/ping`, `/health`, KServe's
+/// `/v1/models/NAME:predict`, all on one port.
 ///
 /// Examples:
 ///   lathe serve ./model                                an MLflow model folder
 ///   lathe serve ./model --name bike-demand --port 0
 ///   lathe serve model.ubj                              a plain model file
+///   lathe serve models:/bike-demand@champion           a version of the records
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// An MLflow model folder, or a model file of LightGBM (text), XGBoost (JSON, UBJSON) or scikit-learn (skops, pickle).
-    model: PathBuf,
+    /// An MLflow model folder, a model file of LightGBM (text), XGBoost (JSON, UBJSON) or scikit-learn (skops, pickle),
+    /// `models:/NAME/VERSION`, `models:/NAME@ALIAS`, or `runs:/ID/PATH`.
+    model: String,
     /// The name it answers to under `/v2/models`.
     #[arg(long, default_value = "model")]
     name: String,
     /// The port on 127.0.0.1; 0 takes a free one.
     #[arg(short, long, default_value_t = 8080)]
     port: u16,
+    /// A second port on 127.0.0.1 for gRPC clients that are set to one; the first takes gRPC too.
+    #[arg(long)]
+    grpc_port: Option<u16>,
 }
 
 /// Serves until asked to stop.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let started = Instant::now();
-    let path = call.folder.join(&args.model);
-    let model =
-        Model::load(&path).with_context(|| format!("the model in `{}` cannot be served", path.display()))?;
+    let source = model_source::find(call, &args.model)?;
+    let path = source.path.clone();
+    let reload = Box::new(move || Model::load(&path).map_err(|error| error.to_string()));
+    let router = lathe_server::inference::standalone(&args.name, reload, clock::now)
+        .map_err(|reason| anyhow!(reason).context(format!("the model `{}` cannot be served", args.model)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let address = format!("127.0.0.1:{}", args.port);
-        let listener = tokio::net::TcpListener::bind(&address).await.map_err(|error| {
-            anyhow::Error::new(error).context(hint(
-                format!("the address {address} cannot be used"),
-                "stop what listens there, or choose another `--port` (0 takes a free one)",
-            ))
-        })?;
+        let listener = listen(args.port).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let router = lathe_server::inference::standalone(&args.name, model, clock::now);
+        let ready_ms = started.elapsed().as_millis();
+        let mut told = serde_json::json!({ "url": url, "ready_ms": ready_ms });
+        let second = match args.grpc_port {
+            Some(port) => {
+                let listener = listen(port).await?;
+                told["grpc"] = listener.local_addr()?.to_string().into();
+                Some(listener)
+            }
+            None => None,
+        };
         if call.json {
-            terminal::print_json(
-                &serde_json::json!({ "url": url, "ready_ms": started.elapsed().as_millis() }),
-            )?;
+            terminal::print_json(&told)?;
         } else {
-            println!(
-                "{} is ready at {url} ({} ms)",
-                args.name,
-                started.elapsed().as_millis()
-            );
+            println!("{} is ready at {url} ({ready_ms} ms)", args.name);
         }
-        process::serve_until_stopped(listener, router).await?;
+        match second {
+            None => process::serve_until_stopped(listener, router).await?,
+            Some(second) => {
+                let both = tokio::try_join!(
+                    process::serve_until_stopped(listener, router.clone()),
+                    process::serve_until_stopped(second, router),
+                );
+                both.context("the model is not served any more")?;
+            }
+        }
         Ok(Outcome::Done)
+    })
+}
+
+async fn listen(port: u16) -> anyhow::Result<tokio::net::TcpListener> {
+    let address = format!("127.0.0.1:{port}");
+    tokio::net::TcpListener::bind(&address).await.map_err(|error| {
+        anyhow::Error::new(error).context(hint(
+            format!("the address {address} cannot be used"),
+            "stop what listens there, or choose another port (0 takes a free one)",
+        ))
     })
 }

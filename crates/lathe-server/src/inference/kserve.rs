@@ -1,0 +1,143 @@
+//! KServe's first protocol, which TensorFlow Serving's clients speak too: `/v1/models/NAME:predict`.
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRef, Path, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::answer::{self, PREDICTION_ID, Refusal, Request};
+use super::deployments::Deployments;
+use super::invocations::{ScoringError, tensors};
+
+pub(super) fn routes<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Deployments: FromRef<S>,
+{
+    Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/models/{name}", get(model).post(call))
+        .route(
+            "/v1/models/{name}/versions/{version}",
+            axum::routing::post(call_version),
+        )
+}
+
+/// An error in the protocol's form.
+struct KserveError(Response);
+
+impl IntoResponse for KserveError {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl From<Refusal> for KserveError {
+    fn from(refusal: Refusal) -> Self {
+        let status = refusal.status();
+        let retry_after = refusal.retry_after_s();
+        let mut response = (status, Json(json!({ "error": refusal.message() }))).into_response();
+        if let Some(seconds) = retry_after {
+            response
+                .headers_mut()
+                .insert(axum::http::header::RETRY_AFTER, seconds.into());
+        }
+        Self(response)
+    }
+}
+
+impl From<ScoringError> for KserveError {
+    fn from(error: ScoringError) -> Self {
+        Self((error.status, Json(json!({ "error": error.message }))).into_response())
+    }
+}
+
+impl From<BytesRejection> for KserveError {
+    fn from(rejection: BytesRejection) -> Self {
+        ScoringError::from(rejection).into()
+    }
+}
+
+impl KserveError {
+    fn bad(message: impl Into<String>) -> Self {
+        ScoringError::bad_request(message).into()
+    }
+}
+
+async fn models(State(deployments): State<Deployments>) -> Json<Value> {
+    let names: Vec<String> = deployments.all().iter().map(|live| live.name.clone()).collect();
+    Json(json!({ "models": names }))
+}
+
+async fn model(
+    State(deployments): State<Deployments>,
+    Path(name): Path<String>,
+) -> Result<Response, KserveError> {
+    let live = deployments.find(&name)?;
+    live.stable_model_or_refuse()?;
+    Ok(Json(json!({ "name": name, "ready": true })).into_response())
+}
+
+async fn call(
+    State(deployments): State<Deployments>,
+    Path(call): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, KserveError> {
+    predict(&deployments, &call, None, &headers, &body?).await
+}
+
+async fn call_version(
+    State(deployments): State<Deployments>,
+    Path((name, call)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, KserveError> {
+    let (version, verb) = call.split_once(':').unwrap_or((&call, ""));
+    predict(
+        &deployments,
+        &format!("{name}:{verb}"),
+        Some(version),
+        &headers,
+        &body?,
+    )
+    .await
+}
+
+async fn predict(
+    deployments: &Deployments,
+    call: &str,
+    version: Option<&str>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, KserveError> {
+    let Some(name) = call.strip_suffix(":predict") else {
+        return Err(KserveError::from(Refusal::Unknown(format!(
+            "`{call}` is no call of this protocol; ask `NAME:predict`"
+        ))));
+    };
+    let live = deployments.find(name)?;
+    let mut request = Request::of_headers(headers).map_err(KserveError::bad)?;
+    request.version = version.map(|text| live.known_version(text)).transpose()?;
+    let mut body: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|error| KserveError::bad(format!("the body is not a JSON object: {error}")))?;
+    // Rows are answered by `predictions`, columns by `outputs`.
+    let (form, answered_as) = match body.contains_key("instances") {
+        true => ("instances", "predictions"),
+        false => ("inputs", "outputs"),
+    };
+    let rows = body
+        .remove(form)
+        .ok_or_else(|| KserveError::bad("the body must hold `instances`, or `inputs`"))?;
+    let table = tensors(rows, form, live.stable_model_or_refuse()?.signature())?;
+    let answered = answer::answer(deployments, &live, request, table).await?;
+    let told = [
+        (PREDICTION_ID, answered.id.to_string()),
+        ("lathe-model-version", answered.version.to_string()),
+    ];
+    Ok((told, Json(json!({ answered_as: answered.answers.values() }))).into_response())
+}

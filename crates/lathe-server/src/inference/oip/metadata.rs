@@ -1,0 +1,196 @@
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use lathe_types::deployments::Role;
+use serde_json::{Value, json};
+
+use super::super::deployments::{Deployments, Live};
+use super::super::statistics::{self, Statistics};
+use super::{OipError, find};
+
+/// What this server adds to the core of the protocol.
+pub(in super::super) const EXTENSIONS: [&str; 4] = [
+    "binary_tensor_data",
+    "model_repository",
+    "model_configuration",
+    "statistics",
+];
+
+pub(super) async fn server() -> Json<Value> {
+    Json(json!({ "name": "lathe", "version": env!("CARGO_PKG_VERSION"), "extensions": EXTENSIONS }))
+}
+
+/// Ready when every deployment that has a version can answer.
+pub(super) async fn server_ready(State(deployments): State<Deployments>) -> Response {
+    let ready = deployments.is_ready();
+    (status(ready), Json(json!({ "ready": ready }))).into_response()
+}
+
+pub(super) async fn models(State(deployments): State<Deployments>) -> Json<Value> {
+    let names: Vec<String> = deployments.all().iter().map(|live| live.name.clone()).collect();
+    Json(json!({ "models": names }))
+}
+
+pub(super) async fn model(
+    State(deployments): State<Deployments>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, OipError> {
+    metadata(&*find(&deployments, &name)?)
+}
+
+pub(super) async fn version(
+    State(deployments): State<Deployments>,
+    Path((name, version)): Path<(String, String)>,
+) -> Result<Json<Value>, OipError> {
+    let live = find(&deployments, &name)?;
+    live.known_version(&version)?;
+    metadata(&live)
+}
+
+fn metadata(live: &Live) -> Result<Json<Value>, OipError> {
+    let model = live.stable_model_or_refuse()?;
+    let inputs: Vec<Value> = model
+        .signature()
+        .inputs
+        .iter()
+        .map(|column| json!({ "name": column.name, "datatype": column.kind.oip_datatype(), "shape": [-1] }))
+        .collect();
+    let outputs: Vec<Value> = model
+        .outputs()
+        .iter()
+        .map(|output| json!({ "name": &*output.name, "datatype": output.datatype, "shape": output_shape(output) }))
+        .collect();
+    Ok(Json(json!({
+        "name": live.name,
+        "versions": live.versions(),
+        "platform": format!("lathe_{}", model.runtime()),
+        "inputs": inputs,
+        "outputs": outputs,
+    })))
+}
+
+/// Rows, and values a row where a row has a list of them; -1 is any number.
+pub(in super::super) fn output_shape(output: &lathe_serving::OutputSpec) -> Vec<i64> {
+    match output.width {
+        None => vec![-1],
+        Some(width) => vec![-1, width as i64],
+    }
+}
+
+pub(super) async fn model_ready(
+    State(deployments): State<Deployments>,
+    Path(name): Path<String>,
+) -> Result<Response, OipError> {
+    let live = find(&deployments, &name)?;
+    Ok(readiness(&name, live.stable_model().is_some()))
+}
+
+pub(super) async fn version_ready(
+    State(deployments): State<Deployments>,
+    Path((name, version)): Path<(String, String)>,
+) -> Result<Response, OipError> {
+    let live = find(&deployments, &name)?;
+    let version = live.known_version(&version)?;
+    let loaded = live
+        .of_version(version)
+        .is_some_and(|target| target.model.is_ok());
+    Ok(readiness(&name, loaded))
+}
+
+fn readiness(name: &str, ready: bool) -> Response {
+    (status(ready), Json(json!({ "name": name, "ready": ready }))).into_response()
+}
+
+fn status(ready: bool) -> StatusCode {
+    if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+pub(super) async fn config(
+    State(deployments): State<Deployments>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, OipError> {
+    configuration(&*find(&deployments, &name)?)
+}
+
+pub(super) async fn version_config(
+    State(deployments): State<Deployments>,
+    Path((name, version)): Path<(String, String)>,
+) -> Result<Json<Value>, OipError> {
+    let live = find(&deployments, &name)?;
+    live.known_version(&version)?;
+    configuration(&live)
+}
+
+/// What Triton's model configuration says of a model, as far as it has a meaning here.
+fn configuration(live: &Live) -> Result<Json<Value>, OipError> {
+    let model = live.stable_model_or_refuse()?;
+    let inputs: Vec<Value> = model
+        .signature()
+        .inputs
+        .iter()
+        .map(|column| json!({ "name": column.name, "data_type": config_type(column.kind.oip_datatype()), "dims": [-1] }))
+        .collect();
+    let outputs: Vec<Value> = model
+        .outputs()
+        .iter()
+        .map(|output| {
+            json!({ "name": &*output.name, "data_type": config_type(output.datatype), "dims": output_shape(output) })
+        })
+        .collect();
+    Ok(Json(json!({
+        "name": live.name,
+        "platform": format!("lathe_{}", model.runtime()),
+        "backend": "lathe",
+        "max_batch_size": 0,
+        "input": inputs,
+        "output": outputs,
+    })))
+}
+
+/// Triton's configuration calls texts strings.
+pub(in super::super) fn config_type(datatype: &str) -> String {
+    match datatype {
+        "BYTES" => "TYPE_STRING".into(),
+        other => format!("TYPE_{other}"),
+    }
+}
+
+pub(super) async fn all_stats(State(deployments): State<Deployments>) -> Json<Value> {
+    let all = deployments.all();
+    let stats = all.iter().flat_map(|live| statistics::of(live, None));
+    told(stats.collect())
+}
+
+pub(super) async fn stats(
+    State(deployments): State<Deployments>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, OipError> {
+    Ok(told(statistics::of(&*find(&deployments, &name)?, None)))
+}
+
+pub(super) async fn version_stats(
+    State(deployments): State<Deployments>,
+    Path((name, version)): Path<(String, String)>,
+) -> Result<Json<Value>, OipError> {
+    let live = find(&deployments, &name)?;
+    let version = live.known_version(&version)?;
+    Ok(told(statistics::of(&live, Some(version))))
+}
+
+fn told(stats: Vec<Statistics>) -> Json<Value> {
+    let stats: Vec<Value> = stats.iter().map(Statistics::json).collect();
+    Json(json!({ "model_stats": stats }))
+}
+
+/// Versions that answer requests, as the protocol's texts.
+impl Live {
+    pub(in super::super) fn versions(&self) -> Vec<String> {
+        let answering = self.targets.iter().filter(|target| target.role != Role::Shadow);
+        answering.map(|target| target.version.to_string()).collect()
+    }
+}
