@@ -40,6 +40,7 @@ const PATCH_BYTES_MAX: usize = 64 << 20;
 ///   lathe run --dry                   only say what would run
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
+#[group(skip)]
 pub struct Args {
     #[command(flatten)]
     pub selection: StageSelection,

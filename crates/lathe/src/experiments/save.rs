@@ -191,11 +191,11 @@ fn belonging(root: &Path) -> anyhow::Result<Vec<String>> {
         paths.extend(file.params.iter().cloned());
         paths.extend(file.metrics.iter().cloned());
         paths.extend(file.plots.iter().map(|(path, _)| path.clone()));
-        for stage in &file.stages {
-            paths.extend(stage.params.iter().map(|params| params.at.clone()));
-            let outs = stage.outs.iter().filter(|out| !out.cache);
-            paths.extend(outs.map(|out| out.at.clone()));
-        }
+    }
+    for stage in pipelines.stages() {
+        paths.extend(stage.params.iter().map(|params| params.at.clone()));
+        let outs = stage.outs.iter().filter(|out| !out.cache);
+        paths.extend(outs.map(|out| out.at.clone()));
     }
     // A pipeline may name files outside of the repository, by which it is none of git's business.
     paths.retain(|path| !path.starts_with('/') && !path.split('/').any(|part| part == ".."));
