@@ -1,7 +1,7 @@
 //! Reading files into memory, bounded.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::LoadError;
@@ -20,6 +20,24 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, LoadError
         path: path.to_owned(),
         what: "it is not UTF-8".into(),
     })
+}
+
+/// A part of a file that must lie within a folder, links included.
+pub(crate) fn read_part(path: &Path, folder: &Path, offset: u64, length: Option<u64>) -> io::Result<Vec<u8>> {
+    let path = path.canonicalize()?;
+    if !path.starts_with(folder.canonicalize()?) {
+        return Err(io::Error::other("it lies outside the model's folder"));
+    }
+    let mut file = File::open(path)?;
+    let rest = file.metadata()?.len().saturating_sub(offset);
+    let length = length.unwrap_or(rest);
+    if rest < length || MODEL_BYTES_MAX < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn read_at_most(path: &Path, bytes_max: u64) -> Result<Vec<u8>, LoadError> {

@@ -10,6 +10,7 @@ mod mlmodel;
 mod model;
 mod nan;
 mod objects;
+mod onnx;
 mod predictor;
 mod signature;
 mod sklearn;

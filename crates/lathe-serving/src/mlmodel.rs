@@ -22,6 +22,7 @@ struct Flavors {
     sklearn: Option<Sklearn>,
     lightgbm: Option<Data>,
     xgboost: Option<Data>,
+    onnx: Option<Data>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +54,9 @@ pub(crate) enum Flavor {
     Lightgbm {
         file: String,
     },
+    Onnx {
+        file: String,
+    },
     /// `class` is scikit-learn's wrapper or the booster.
     Xgboost {
         file: String,
@@ -63,7 +67,10 @@ pub(crate) enum Flavor {
 impl Flavor {
     pub(crate) fn file(&self) -> &str {
         match self {
-            Self::Sklearn { file, .. } | Self::Lightgbm { file } | Self::Xgboost { file, .. } => file,
+            Self::Sklearn { file, .. }
+            | Self::Lightgbm { file }
+            | Self::Onnx { file }
+            | Self::Xgboost { file, .. } => file,
         }
     }
 }
@@ -118,6 +125,8 @@ impl MlModel {
             }
         } else if let Some(data) = flavors.lightgbm.clone().filter(|_| asked("lightgbm")) {
             Flavor::Lightgbm { file: data.data }
+        } else if let Some(data) = flavors.onnx.clone().filter(|_| asked("onnx")) {
+            Flavor::Onnx { file: data.data }
         } else if let Some(data) = flavors.xgboost.clone().filter(|_| asked("xgboost")) {
             Flavor::Xgboost {
                 file: data.data,
@@ -126,7 +135,7 @@ impl MlModel {
         } else {
             return Err(LoadError::Unsupported {
                 what: format!(
-                    "the model's flavor is `{}`; the native engine serves `sklearn`, `lightgbm` and `xgboost`",
+                    "the model's flavor is `{}`; the native engine serves `sklearn`, `lightgbm`, `xgboost` and `onnx`",
                     loader.unwrap_or("unknown")
                 ),
             });

@@ -8,7 +8,7 @@ use crate::answers::OutputSpec;
 use crate::error::Fault;
 use crate::mlmodel::{Flavor, MlModel};
 use crate::predictor::Predictor;
-use crate::{Answers, LoadError, PredictError, Signature, Table, file, lightgbm, sklearn, xgboost};
+use crate::{Answers, LoadError, PredictError, Signature, Table, file, lightgbm, onnx, sklearn, xgboost};
 
 /// A loaded model. Predicting needs no lock: every thread may ask at once.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Model {
         let flavor = mlmodel.flavor()?;
         let path = folder.join(flavor.file());
         let bytes = file::read(&path)?;
-        let predictor = read_flavor(&flavor, &bytes).map_err(|fault| fault.in_file(&path))?;
+        let mut predictor = read_flavor(&flavor, &bytes, folder).map_err(|fault| fault.in_file(&path))?;
         let inputs = predictor.inputs();
         let damaged = |what| LoadError::Damaged {
             path: path.clone(),
@@ -44,7 +44,8 @@ impl Model {
             Some(saved) => inputs.check(saved).map_err(damaged)?,
             None => inputs.signature(),
         };
-        inputs.check_types(&signature)?;
+        predictor.bind(&signature);
+        predictor.inputs().check_types(&signature)?;
         let input_example = mlmodel.input_example(folder, &signature)?;
         let model = Self {
             input_names: signature.names(),
@@ -63,15 +64,25 @@ impl Model {
 
     fn load_file(path: &Path) -> Result<Self, LoadError> {
         let bytes = file::read(path)?;
-        let predictor = read_plain(&bytes).map_err(|fault| fault.in_file(path))?;
+        let predictor = read_plain(&bytes, path.parent()).map_err(|fault| fault.in_file(path))?;
+        Ok(Self::plain(predictor, bytes.len()))
+    }
+
+    /// Reads a plain model file that lies in memory.
+    pub fn read(bytes: &[u8]) -> Result<Self, LoadError> {
+        let predictor = read_plain(bytes, None).map_err(|fault| fault.in_file(Path::new("memory")))?;
+        Ok(Self::plain(predictor, bytes.len()))
+    }
+
+    fn plain(predictor: Box<dyn Predictor>, size: usize) -> Self {
         let signature = predictor.inputs().signature();
-        Ok(Self {
+        Self {
             input_names: signature.names(),
             signature,
             input_example: None,
             predictor,
-            size_bytes: bytes.len() as u64,
-        })
+            size_bytes: size as u64,
+        }
     }
 
     /// What it takes.
@@ -122,10 +133,11 @@ impl Model {
     }
 }
 
-fn read_flavor(flavor: &Flavor, bytes: &[u8]) -> Result<Box<dyn Predictor>, Fault> {
+fn read_flavor(flavor: &Flavor, bytes: &[u8], folder: &Path) -> Result<Box<dyn Predictor>, Fault> {
     Ok(match flavor {
         Flavor::Lightgbm { .. } if lightgbm::is(bytes) => Box::new(lightgbm::read(bytes)?),
         Flavor::Lightgbm { .. } => Box::new(sklearn::read(bytes, "predict")?),
+        Flavor::Onnx { .. } => Box::new(onnx::read(bytes, Some(folder))?),
         Flavor::Sklearn { method, .. } => Box::new(sklearn::read(bytes, method)?),
         Flavor::Xgboost { class, .. } => {
             let mut booster = xgboost::read(bytes)?;
@@ -136,12 +148,15 @@ fn read_flavor(flavor: &Flavor, bytes: &[u8]) -> Result<Box<dyn Predictor>, Faul
 }
 
 /// A model file that stands alone: what it is can be seen from how it begins.
-fn read_plain(bytes: &[u8]) -> Result<Box<dyn Predictor>, Fault> {
+fn read_plain(bytes: &[u8], folder: Option<&Path>) -> Result<Box<dyn Predictor>, Fault> {
     if lightgbm::is(bytes) {
         return Ok(Box::new(lightgbm::read(bytes)?));
     }
     if xgboost::is(bytes) {
         return Ok(Box::new(xgboost::read(bytes)?));
+    }
+    if onnx::is(bytes) {
+        return Ok(Box::new(onnx::read(bytes, folder)?));
     }
     Ok(Box::new(sklearn::read(bytes, "predict")?))
 }

@@ -308,6 +308,16 @@ impl Table {
     }
 }
 
+/// A row of zeros and empty words.
+pub(crate) fn zeros(signature: &Signature) -> Table {
+    let mut table = Table::missing(1, signature);
+    table.values.fill(0.0);
+    for words in table.words.iter_mut().flatten() {
+        words.fill(Some("".into()));
+    }
+    table
+}
+
 fn missing(column: &ColumnSpec, signature: &Signature) -> PredictError {
     PredictError::MissingColumn {
         column: column.name.clone(),

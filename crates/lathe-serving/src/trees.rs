@@ -9,6 +9,9 @@ pub(crate) trait Number: Copy + PartialOrd + Debug + Default + Send + Sync + 'st
     const INFINITY: Self;
     fn is_nan(self) -> bool;
     fn to_f64(self) -> f64;
+    fn of(value: f64) -> Self;
+    /// The greatest number that is less.
+    fn under(self) -> Self;
 }
 
 impl Number for f32 {
@@ -19,6 +22,12 @@ impl Number for f32 {
     fn to_f64(self) -> f64 {
         self.into()
     }
+    fn of(value: f64) -> Self {
+        value as Self
+    }
+    fn under(self) -> Self {
+        self.next_down()
+    }
 }
 
 impl Number for f64 {
@@ -28,6 +37,12 @@ impl Number for f64 {
     }
     fn to_f64(self) -> f64 {
         self
+    }
+    fn of(value: f64) -> Self {
+        value
+    }
+    fn under(self) -> Self {
+        self.next_down()
     }
 }
 
@@ -80,6 +95,8 @@ pub(crate) enum Special<T> {
         threshold: T,
     },
     Category(Category),
+    /// ONNX's sets of numbers, mostly of one.
+    Among(Vec<T>),
 }
 
 /// Membership of a whole number in a set.
@@ -419,6 +436,7 @@ impl<T: Number> Special<T> {
             }
             _ if value.is_nan() => missing_left,
             Self::Category(category) => category.left(value.to_f64()).unwrap_or(missing_left),
+            Self::Among(numbers) => numbers.contains(&value),
         }
     }
 }

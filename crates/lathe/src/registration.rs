@@ -122,7 +122,13 @@ from mlflow.models import Model
 folder = sys.argv[1]
 example = Model.load(folder).load_input_example(folder)
 answers = mlflow.pyfunc.load_model(folder).predict(example)
-if isinstance(answers, pandas.DataFrame) and answers.shape[1] > 1:
+if isinstance(answers, dict):
+    # ONNX: by output, rows of values or of values by class.
+    rows = lambda output: [list(row.values()) if isinstance(row, dict) else row for row in output]
+    flat = lambda row: row[0] if isinstance(row, list) and len(row) == 1 else row
+    outputs = [[flat(row) for row in rows(numpy.asarray(output).tolist())] for output in answers.values()]
+    told = [flat(list(row)) for row in zip(*outputs)]
+elif isinstance(answers, pandas.DataFrame) and answers.shape[1] > 1:
     answers = answers.to_dict(orient='records')
     told = [[row[name] for name in row] for row in answers]
 else:
@@ -167,10 +173,10 @@ fn compare_with_python(model: &Model, folder: &Path, python: &Python) -> anyhow:
     Ok(json!({ "max_abs_diff": difference, "rows": ours.len(), "runtime": model.runtime() }))
 }
 
-/// An answer without the names of its outputs; one of one value is the value.
+/// An answer without the names of its outputs and classes; one of one value is the value.
 fn flat(answer: Value) -> Value {
-    let values = match answer {
-        Value::Object(outputs) => outputs.into_iter().map(|(_, value)| value).collect(),
+    let values: Vec<Value> = match answer {
+        Value::Object(outputs) => outputs.into_iter().map(|(_, value)| flat(value)).collect(),
         Value::Array(values) => values,
         single => return single,
     };

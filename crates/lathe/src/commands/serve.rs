@@ -20,8 +20,8 @@ use crate::{clock, model_source, process, terminal};
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// An MLflow model folder, a model file of LightGBM (text), XGBoost (JSON, UBJSON) or scikit-learn (skops, pickle),
-    /// `models:/NAME/VERSION`, `models:/NAME@ALIAS`, or `runs:/ID/PATH`.
+    /// An MLflow model folder, a model file of LightGBM (text), XGBoost (JSON, UBJSON), ONNX or scikit-learn (skops,
+    /// pickle), `models:/NAME/VERSION`, `models:/NAME@ALIAS`, or `runs:/ID/PATH`.
     model: String,
     /// The name it answers to under `/v2/models`.
     #[arg(long, default_value = "model")]
