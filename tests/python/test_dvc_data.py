@@ -239,6 +239,7 @@ def test_data_comes_back_and_goes_as_with_dvc(twins):
     (twins[1] / "models/m.bin").chmod(0o755)
     same(twins)
     both(twins, "remove", "models/m.bin.dvc")
+    assert not (twins[0] / "models/m.bin").is_symlink()
     both(twins, "remove", "--outs", "models/data.dvc")
     same(twins)
     assert "Data and pipelines" in dvc(twins[0], "status") or "no data" in dvc(twins[0], "status")
@@ -373,9 +374,13 @@ def test_remotes_are_shared_with_dvc_in_both_directions(twins, tmp_path):
         shutil.rmtree(folder / ".dvc/cache")
     both(twins, "fetch", "--all-branches")
     same(twins)
-    # Garbage: the other branch's, first as a rehearsal.
-    refused = lathe("gc", cwd=ours, code=1)
-    assert "--workspace" in refused.stderr
+    # Garbage: the other branch's, first as a rehearsal. Without a scope it is records that are meant.
+    for args in [[], ["--cloud"], ["--workspace", "--older-than", "1d"], ["--date", "31.5.2026"], ["--rev", "nothing"]]:
+        lathe("gc", *args, "--force" if args[:1] == ["--cloud"] else "--dry", cwd=ours, code=1)
+    assert "--workspace" in lathe("gc", cwd=ours, code=1).stderr
+    for args in [["--rev", "other"], ["--rev", "other", "--num", "0"], ["--date", "2000-01-01"], ["--all-commits"]]:
+        kept = json.loads(lathe("gc", *args, "--dry", "--cloud", "--json", cwd=ours).stdout)
+        assert (kept["cache"], kept["remote"]) == ([], 0), args
     rehearsed = json.loads(lathe("gc", "--workspace", "--dry", "--json", cwd=ours).stdout)
     before = state(ours)
     assert rehearsed["cache"] and state(ours) == before

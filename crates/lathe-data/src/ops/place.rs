@@ -59,27 +59,14 @@ pub fn unprotect(repo: &Repo, at: &Path) -> Result<()> {
     };
     work::each(&files, |path| {
         let link = fs::symlink_metadata(path).map_err(Error::read(path))?;
-        let mode = if link.is_symlink() {
-            0o644
-        } else {
-            link.permissions().mode() | 0o200
-        };
         if link.is_symlink() || 1 < link.nlink() {
             let copy = write::new_beside(path)?;
             fs::copy(path, copy.path()).map_err(Error::write(path))?;
             copy.persist(path)
                 .map_err(|error| Error::write(path)(error.error))?;
-            let mode = if link.is_symlink() {
-                mode
-            } else {
-                0o644 | (mode & 0o111)
-            };
-            return fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Error::write(path));
         }
-        if link.permissions().mode() & 0o200 == 0 {
-            fs::set_permissions(path, Permissions::from_mode(mode)).map_err(Error::write(path))?;
-        }
-        Ok(())
+        // DVC gives every such file this mode, so that one that could be executed no longer can be.
+        fs::set_permissions(path, Permissions::from_mode(0o644)).map_err(Error::write(path))
     })?;
     Ok(())
 }
@@ -143,6 +130,9 @@ pub fn remove(repo: &Repo, file: &DvcFile, outs: bool) -> Result<()> {
     for at in &places {
         if outs {
             write::remove_path(at)?;
+        } else if at.exists() {
+            // What is left is the user's, and must outlive the cache's objects.
+            unprotect(repo, at)?;
         }
         repo.let_into_git(at)?;
     }

@@ -16,6 +16,7 @@ use crate::{git, terminal};
 
 /// Which data is used, and where the rest goes.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Data")]
 pub struct Options {
     /// Data of the workspace is used.

@@ -14,6 +14,7 @@ const PARTS_IDLE_MS: i64 = 7 * 86_400_000;
 
 /// Which deleted records go, and where they are.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Records")]
 pub struct Options {
     /// Only what was deleted longer ago than this: `30d`, `1d12h`, `90m`.
@@ -89,7 +90,7 @@ pub fn execute(args: Options, dry: bool, call: &Call) -> anyhow::Result<Outcome>
     {
         return Err(hinted(
             format!("there are no records at `{}`", path.display()),
-            "name their database with `--backend-store-uri`",
+            "name their database with `--backend-store-uri`, or say which data is used, as with `--workspace`",
         ));
     }
     let artifacts = match &args.artifacts_destination {
