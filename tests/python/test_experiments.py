@@ -155,7 +155,8 @@ def test_a_sweep_runs_apart_and_every_experiment_is_a_tracked_run(project):
 
     run_id = next(one["run_id"] for one in done["experiments"] if one["name"] == "grid-3")
     with sqlite3.connect(project / ".lathe/lathe.db") as records:
-        logged = dict(records.execute("SELECT key, value FROM params WHERE run_id = ?", [run_id]))
+        sql = "SELECT key, value FROM params JOIN runs USING (run_no) WHERE run_id = ?"
+        logged = dict(records.execute(sql, [run_id]))
         name = records.execute("SELECT name FROM runs WHERE run_id = ?", [run_id]).fetchone()[0]
     assert (logged["lr"], logged["model.depth"], name) == ("0.3", "1", "grid-3")
 
