@@ -3,9 +3,12 @@
 use std::future::IntoFuture;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tokio::sync::watch;
 
 /// Lets `lathe … | head` end quietly instead of panicking on a closed pipe.
 pub fn restore_sigpipe() {
@@ -65,37 +68,67 @@ impl Drop for EndOnDrop {
 /// Requests under way get this long to end; feeds that never end by themselves are cut then.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// Hears that the process is asked to end, from the moment it is made: a request to terminate that comes while a server
+/// starts is not lost, nor does it break off answers.
+#[derive(Clone)]
+pub struct Stop {
+    asked: watch::Receiver<bool>,
+    awaited: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Begins to listen for Ctrl-C and requests to terminate. While nothing is served yet they end the process at once.
+    pub fn listen() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("signals cannot be heard")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be heard")?;
+        let (ask, asked) = watch::channel(false);
+        let awaited = Arc::new(AtomicBool::new(false));
+        let somebody_waits = awaited.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if !somebody_waits.load(Ordering::SeqCst) {
+                // The thread that starts may wait for a database; nothing was acknowledged yet.
+                std::process::exit(0);
+            }
+            ask.send_replace(true);
+        });
+        Ok(Self { asked, awaited })
+    }
+
+    async fn requested(mut self) {
+        self.awaited.store(true, Ordering::SeqCst);
+        if self.asked.wait_for(|asked| *asked).await.is_err() {
+            // Nobody can ask any more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Answers until asked to stop, then takes no more requests and lets those under way end.
 pub async fn serve_until_stopped(
     listener: tokio::net::TcpListener,
     router: axum::Router,
+    stop: Stop,
 ) -> anyhow::Result<()> {
-    let (asked, stop) = tokio::sync::oneshot::channel::<()>();
+    let (asked, ended) = tokio::sync::oneshot::channel::<()>();
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
     let serve = axum::serve(listener, service).with_graceful_shutdown(async {
         // The sender is only dropped with this whole function.
-        let _ = stop.await;
+        let _ = ended.await;
     });
     let serve = serve.into_future();
     tokio::pin!(serve);
     tokio::select! {
         ended = &mut serve => return ended.context("the server stopped"),
-        heard = stop_requested() => heard.context("signals cannot be heard")?,
+        () = stop.requested() => {}
     }
     let _ = asked.send(());
     match tokio::time::timeout(GRACE, serve).await {
         Ok(ended) => ended.context("the server stopped"),
         Err(_) => Ok(()),
     }
-}
-
-/// Resolves on Ctrl-C and on a request to terminate.
-async fn stop_requested() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminate.recv() => {}
-    }
-    Ok(())
 }

@@ -44,6 +44,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         .map_err(|reason| anyhow!(reason).context(format!("the model `{}` cannot be served", args.model)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let stop = process::Stop::listen()?;
         let listener = listen(args.port).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let ready_ms = started.elapsed().as_millis();
@@ -62,11 +63,11 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             println!("{} is ready at {url} ({ready_ms} ms)", args.name);
         }
         match second {
-            None => process::serve_until_stopped(listener, router).await?,
+            None => process::serve_until_stopped(listener, router, stop).await?,
             Some(second) => {
                 let both = tokio::try_join!(
-                    process::serve_until_stopped(listener, router.clone()),
-                    process::serve_until_stopped(second, router),
+                    process::serve_until_stopped(listener, router.clone(), stop.clone()),
+                    process::serve_until_stopped(second, router, stop),
                 );
                 both.context("the model is not served any more")?;
             }
