@@ -356,7 +356,7 @@ async fn models_and_prompts_are_granted_by_name_and_found_by_those_who_may() {
 
 #[tokio::test]
 async fn what_a_user_may_not_see_is_not_in_the_feed_nor_on_the_way_back() {
-    let app = guarded(Permission::Deny).await;
+    let app = guarded(Permission::None).await;
     let root = As::user(&app, "root");
     root.create_user("ann", "editor").await;
     root.create_user("bob", "editor").await;
@@ -399,7 +399,7 @@ async fn what_a_user_may_not_see_is_not_in_the_feed_nor_on_the_way_back() {
 
 #[tokio::test]
 async fn spans_join_a_trace_of_another_experiment_only_with_its_permission() {
-    let app = guarded(Permission::Deny).await;
+    let app = guarded(Permission::None).await;
     let root = As::user(&app, "root");
     root.create_user("ann", "editor").await;
     root.create_user("bob", "editor").await;
