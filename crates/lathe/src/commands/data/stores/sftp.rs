@@ -108,25 +108,7 @@ impl Sftp {
 
     /// Does something on a connection of the pool. One that failed is not used again.
     fn with<R>(&self, act: impl FnOnce(&mut Connection) -> io::Result<R>) -> Result<R> {
-        let mut pool = self.idle.lock().expect("no thread panics with it");
-        let mut connection = loop {
-            if let Some(connection) = pool.connections.pop() {
-                break connection;
-            }
-            if pool.open < CONNECTIONS_MAX {
-                pool.open += 1;
-                drop(pool);
-                match Connection::open(&self.args) {
-                    Ok(connection) => break connection,
-                    Err(error) => {
-                        self.idle.lock().expect("no thread panics with it").open -= 1;
-                        self.returned.notify_one();
-                        return Err(failed(&self.name, error));
-                    }
-                }
-            }
-            pool = self.returned.wait(pool).expect("no thread panics with it");
-        };
+        let mut connection = self.connection()?;
         let done = act(&mut connection);
         let mut pool = self.idle.lock().expect("no thread panics with it");
         if done.is_ok() {
@@ -136,6 +118,27 @@ impl Sftp {
         }
         self.returned.notify_one();
         done.map_err(|error| failed(&self.name, error))
+    }
+
+    /// A connection that is idle, or a new one; waits for one if as many are open as may be.
+    fn connection(&self) -> Result<Connection> {
+        let mut pool = self.idle.lock().expect("no thread panics with it");
+        loop {
+            if let Some(connection) = pool.connections.pop() {
+                return Ok(connection);
+            }
+            if pool.open < CONNECTIONS_MAX {
+                break;
+            }
+            pool = self.returned.wait(pool).expect("no thread panics with it");
+        }
+        pool.open += 1;
+        drop(pool);
+        Connection::open(&self.args).map_err(|error| {
+            self.idle.lock().expect("no thread panics with it").open -= 1;
+            self.returned.notify_one();
+            failed(&self.name, error)
+        })
     }
 
     fn path(&self, key: &str) -> String {
