@@ -1,4 +1,4 @@
-use super::{Node, Value, emit, emit_scalar};
+use super::{Node, Value, emit, emit_scalar, read};
 
 /// The text of a block-style document after its values became those of `new`: what did not change stays byte for
 /// byte, comments and quotes included; new keys go to the end of their map. `None` if the change needs another layout
@@ -18,7 +18,8 @@ pub fn updated(text: &str, old: &Node, new: &Node) -> Option<String> {
         at = edit.end;
     }
     result.extend(update.text.get(at..)?);
-    Some(result)
+    // A text that would be read as something else is none.
+    (read(&result).ok()? == *new).then_some(result)
 }
 
 /// `new` with the keys of its maps in the order that `old` has them, new ones at the end.
@@ -72,10 +73,9 @@ impl Update {
     }
 
     fn scalar(&mut self, old: &Node, new: &Node) -> Option<()> {
-        let (start, end) = (old.span.start, old.span.end);
-        let was = self.text.get(start..end)?;
-        let is_block = matches!(was.first(), Some('|' | '>'));
-        if was.is_empty() || is_block || was.contains(&'\n') || matches!(new.value, Value::Null) {
+        let start = old.span.start;
+        let end = start + length_of_scalar(self.text.get(start..old.span.end)?)?;
+        if matches!(new.value, Value::Null) {
             return None;
         }
         self.edits.push(Edit {
@@ -138,10 +138,42 @@ impl Update {
         Some(())
     }
 
-    fn end_of_line(&self, at: usize) -> usize {
+    fn end_of_line(&self, mut at: usize) -> usize {
+        // A text in lines of its own ends where the next line begins.
+        while 0 < at && self.text.get(at - 1) == Some(&'\n') {
+            at -= 1;
+        }
         let rest = self.text.get(at..).unwrap_or_default();
         at + rest.iter().position(|c| *c == '\n').unwrap_or(rest.len())
     }
+}
+
+/// How much of a value's place is the value: a comment behind it may be counted in. `None` if it is not written in
+/// one line, or is more than a mere value.
+fn length_of_scalar(text: &[char]) -> Option<usize> {
+    let first = *text.first()?;
+    let length = match first {
+        '|' | '>' | '!' | '&' | '*' => return None,
+        '\'' | '"' => {
+            let mut at = 1;
+            loop {
+                match *text.get(at)? {
+                    '\\' if first == '"' => at += 2,
+                    '\'' if first == '\'' && text.get(at + 1) == Some(&'\'') => at += 2,
+                    c if c == first => break at + 1,
+                    _ => at += 1,
+                }
+            }
+        }
+        _ => {
+            let comment = text
+                .windows(2)
+                .position(|pair| pair[0].is_whitespace() && pair[1] == '#');
+            let plain = &text[..comment.unwrap_or(text.len())];
+            plain.iter().rposition(|c| !c.is_whitespace())? + 1
+        }
+    };
+    (!text[..length].contains(&'\n')).then_some(length)
 }
 
 /// A place in the last line of a value.
@@ -161,7 +193,6 @@ fn last_line_of(key: &Node, value: &Node) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::read;
 
     fn update(text: &str, change: impl Fn(&mut serde_json::Value)) -> Option<String> {
         let old = read(text).unwrap();
@@ -191,6 +222,18 @@ mod tests {
             removed.as_deref(),
             Some("# top\nouts:\n- md5: 'a'  # the hash\n\n  path: ü.bin # end\ndesc: |\n  two\n  lines\n")
         );
+        for (text, expected) in [
+            ("a: 'it''s' # x\nb: 1\n", "a: c # x\nb: 1\n"),
+            ("a: \"q\\\"\" # x\nb: 1\n", "a: c # x\nb: 1\n"),
+            ("a: x#y  # x\nb: 1\n", "a: c  # x\nb: 1\n"),
+        ] {
+            let changed = update(text, |json| json["a"] = "c".into());
+            assert_eq!(changed.as_deref(), Some(expected));
+        }
+        let removed = update("a: |\n  two\n  lines\nb: 1\n", |json| {
+            json.as_object_mut().unwrap().shift_remove("a");
+        });
+        assert_eq!(removed.as_deref(), Some("b: 1\n"));
     }
 
     #[test]
