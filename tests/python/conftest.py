@@ -36,6 +36,17 @@ def git(cwd, *args):
     return subprocess.run(["git", *identity, *args], cwd=cwd, check=True, capture_output=True, text=True).stdout
 
 
+class Comparison:
+    """Collects what differs between Lathe's answers and a library's, so that one run tells all."""
+
+    def __init__(self, folder):
+        self.folder, self.faults, self.exact, self.count = folder, [], 0, 0
+
+    def done(self):
+        assert not self.faults, f"{len(self.faults)} of {self.count} differ:\n" + "\n".join(self.faults)
+        print(f"{self.count} models, {self.exact} bit for bit")
+
+
 def told_url(process):
     """The address in the JSON that a server prints once it is ready."""
     told = ""

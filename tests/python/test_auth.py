@@ -100,7 +100,7 @@ def test_auth_service_client_does_everything_it_offers(guarded, be):
     assert refused(auth.grant_user_permission, "ann", "experiment", "0", "MANAGE") == "PERMISSION_DENIED"
     assert refused(auth.update_user_password, "ann", "new good password") == "INVALID_PARAMETER_VALUE"
     auth.update_user_password("ann", "new good password", current_password=PASSWORD)
-    with pytest.raises(Exception, match="401|UNAUTHENTICATED"):
+    with pytest.raises(Exception, match="UNAUTHENTICATED"):
         auth.get_user("ann")
 
     be("admin")
@@ -196,7 +196,7 @@ def test_commands_make_users_and_tokens_and_tell_what_happened(guarded, be, tmp_
     listed = json.loads(command("token", "list", "--all", "--json", **admin))
     number = next(t["id"] for t in listed if t["name"] == "bot")
     command("token", "revoke", str(number), **admin)
-    with pytest.raises(Exception, match="401|UNAUTHENTICATED"):
+    with pytest.raises(Exception, match="UNAUTHENTICATED"):
         client.search_experiments()
 
     log = json.loads(command("audit", "--json", **admin))

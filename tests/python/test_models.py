@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import lathe
+from conftest import Comparison, lathe
 
 warnings.filterwarnings("ignore")
 SEED = np.random.default_rng(7)
@@ -46,12 +46,7 @@ def differ(ours, theirs, tolerance):
     return None if gap.max() <= tolerance else f"differs by {gap.max()}"
 
 
-class Check:
-    """Collects what differs, so that one run tells all."""
-
-    def __init__(self, folder):
-        self.folder, self.faults, self.exact, self.count = folder, [], 0, 0
-
+class Check(Comparison):
     def __call__(self, name, model, rows, theirs, tolerance=0.0):
         self.count += 1
         try:
@@ -65,10 +60,6 @@ class Check:
             fault = str(error)
         if fault:
             self.faults.append(f"{name}: {fault}")
-
-    def done(self):
-        assert not self.faults, f"{len(self.faults)} of {self.count} differ:\n" + "\n".join(self.faults)
-        print(f"{self.count} models, {self.exact} bit for bit")
 
 
 @pytest.fixture

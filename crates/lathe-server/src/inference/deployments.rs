@@ -303,6 +303,12 @@ impl Live {
             .ok_or_else(|| Refusal::NotReady(format!("no version of `{}` answers yet", self.name)))
     }
 
+    /// The versions that answer requests.
+    pub(super) fn versions(&self) -> Vec<String> {
+        let answering = self.targets.iter().filter(|target| target.role != Role::Shadow);
+        answering.map(|target| target.version.to_string()).collect()
+    }
+
     /// The version that a text names, if it is in the split.
     pub(super) fn known_version(&self, text: &str) -> Result<u32, Refusal> {
         let version = text.parse().ok();

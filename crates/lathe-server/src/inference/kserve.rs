@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{self, PREDICTION_ID, Refusal, Request};
 use super::deployments::Deployments;
+use super::error_reply::ErrorReply;
 use super::invocations::{ScoringError, tensors};
 
 pub(super) fn routes<S>() -> Router<S>
@@ -27,44 +28,10 @@ where
         )
 }
 
-/// An error in the protocol's form.
-struct KserveError(Response);
-
-impl IntoResponse for KserveError {
-    fn into_response(self) -> Response {
-        self.0
-    }
-}
-
-impl From<Refusal> for KserveError {
-    fn from(refusal: Refusal) -> Self {
-        let status = refusal.status();
-        let retry_after = refusal.retry_after_s();
-        let mut response = (status, Json(json!({ "error": refusal.message() }))).into_response();
-        if let Some(seconds) = retry_after {
-            response
-                .headers_mut()
-                .insert(axum::http::header::RETRY_AFTER, seconds.into());
-        }
-        Self(response)
-    }
-}
-
-impl From<ScoringError> for KserveError {
+/// What cannot be read is told by the reader that `/invocations` has.
+impl From<ScoringError> for ErrorReply {
     fn from(error: ScoringError) -> Self {
-        Self((error.status, Json(json!({ "error": error.message }))).into_response())
-    }
-}
-
-impl From<BytesRejection> for KserveError {
-    fn from(rejection: BytesRejection) -> Self {
-        ScoringError::from(rejection).into()
-    }
-}
-
-impl KserveError {
-    fn bad(message: impl Into<String>) -> Self {
-        ScoringError::bad_request(message).into()
+        Self::new(error.status, error.message)
     }
 }
 
@@ -76,7 +43,7 @@ async fn models(State(deployments): State<Deployments>) -> Json<Value> {
 async fn model(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
-) -> Result<Response, KserveError> {
+) -> Result<Response, ErrorReply> {
     let live = deployments.find(&name)?;
     live.stable_model_or_refuse()?;
     Ok(Json(json!({ "name": name, "ready": true })).into_response())
@@ -87,7 +54,7 @@ async fn call(
     Path(call): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, KserveError> {
+) -> Result<Response, ErrorReply> {
     predict(&deployments, &call, None, &headers, &body?).await
 }
 
@@ -96,7 +63,7 @@ async fn call_version(
     Path((name, call)): Path<(String, String)>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, KserveError> {
+) -> Result<Response, ErrorReply> {
     let (version, verb) = call.split_once(':').unwrap_or((&call, ""));
     predict(
         &deployments,
@@ -114,17 +81,17 @@ async fn predict(
     version: Option<&str>,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Response, KserveError> {
+) -> Result<Response, ErrorReply> {
     let Some(name) = call.strip_suffix(":predict") else {
-        return Err(KserveError::from(Refusal::Unknown(format!(
+        return Err(ErrorReply::from(Refusal::Unknown(format!(
             "`{call}` is no call of this protocol; ask `NAME:predict`"
         ))));
     };
     let live = deployments.find(name)?;
-    let mut request = Request::of_headers(headers).map_err(KserveError::bad)?;
+    let mut request = Request::of_headers(headers).map_err(ErrorReply::bad)?;
     request.version = version.map(|text| live.known_version(text)).transpose()?;
     let mut body: Map<String, Value> = serde_json::from_slice(body)
-        .map_err(|error| KserveError::bad(format!("the body is not a JSON object: {error}")))?;
+        .map_err(|error| ErrorReply::bad(format!("the body is not a JSON object: {error}")))?;
     // Rows are answered by `predictions`, columns by `outputs`.
     let (form, answered_as) = match body.contains_key("instances") {
         true => ("instances", "predictions"),
@@ -132,7 +99,7 @@ async fn predict(
     };
     let rows = body
         .remove(form)
-        .ok_or_else(|| KserveError::bad("the body must hold `instances`, or `inputs`"))?;
+        .ok_or_else(|| ErrorReply::bad("the body must hold `instances`, or `inputs`"))?;
     let table = tensors(rows, form, live.stable_model_or_refuse()?.signature())?;
     let answered = answer::answer(deployments, &live, request, table).await?;
     let told = [

@@ -3,6 +3,7 @@
 
 mod answer;
 mod deployments;
+mod error_reply;
 mod follow;
 mod grpc;
 mod invocations;

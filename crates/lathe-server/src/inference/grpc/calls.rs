@@ -1,5 +1,6 @@
 //! What each method does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lathe_api::inference::{
@@ -12,7 +13,7 @@ use lathe_api::inference::{
 use tonic::{Request, Status};
 
 use super::super::answer::{self, Refusal};
-use super::super::deployments::Deployments;
+use super::super::deployments::{Deployments, Live};
 use super::super::{oip, statistics, tensors};
 use super::convert;
 
@@ -71,15 +72,21 @@ pub(super) async fn model_ready(
     Ok(ReadyResponse { ready })
 }
 
+/// The deployment that is asked for; if a version is named, it must answer.
+fn named(all: &Deployments, asked: &ModelRequest) -> Result<Arc<Live>, Refusal> {
+    let live = all.find(&asked.name)?;
+    if !asked.version.is_empty() {
+        live.known_version(&asked.version)?;
+    }
+    Ok(live)
+}
+
 pub(super) async fn model_metadata(
     all: Deployments,
     asked: Request<ModelRequest>,
 ) -> Result<ModelMetadataResponse, Status> {
     let asked = asked.into_inner();
-    let live = all.find(&asked.name)?;
-    if !asked.version.is_empty() {
-        live.known_version(&asked.version)?;
-    }
+    let live = named(&all, &asked)?;
     let model = live.stable_model_or_refuse()?;
     let inputs = model.signature().inputs.iter().map(|column| TensorMetadata {
         name: column.name.clone(),
@@ -94,7 +101,7 @@ pub(super) async fn model_metadata(
     Ok(ModelMetadataResponse {
         name: live.name.clone(),
         versions: live.versions(),
-        platform: format!("lathe_{}", model.runtime()),
+        platform: oip::platform(model),
         inputs: inputs.collect(),
         outputs: outputs.collect(),
     })
@@ -105,10 +112,7 @@ pub(super) async fn model_config(
     asked: Request<ModelRequest>,
 ) -> Result<ModelConfigResponse, Status> {
     let asked = asked.into_inner();
-    let live = all.find(&asked.name)?;
-    if !asked.version.is_empty() {
-        live.known_version(&asked.version)?;
-    }
+    let live = named(&all, &asked)?;
     let model = live.stable_model_or_refuse()?;
     let input = model.signature().inputs.iter().map(|column| ModelInput {
         name: column.name.clone(),
@@ -123,7 +127,7 @@ pub(super) async fn model_config(
     Ok(ModelConfigResponse {
         config: Some(ModelConfig {
             name: live.name.clone(),
-            platform: format!("lathe_{}", model.runtime()),
+            platform: oip::platform(model),
             backend: "lathe".into(),
             input: input.collect(),
             output: output.collect(),

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::answer::{self, Answered, PREDICTION_ID, Request as Asked};
 use super::super::deployments::{Deployments, Live};
+use super::super::error_reply::ErrorReply;
 use super::super::tensor::{self, Data, Datatype, Tensor};
 use super::super::tensors;
-use super::{OipError, find};
 
 /// Where the JSON ends and raw tensors begin.
 const HEADER_LENGTH: &str = "inference-header-content-length";
@@ -21,7 +21,7 @@ pub(super) async fn infer(
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, OipError> {
+) -> Result<Response, ErrorReply> {
     reply(&deployments, &name, None, &headers, &body?).await
 }
 
@@ -30,7 +30,7 @@ pub(super) async fn infer_version(
     Path((name, version)): Path<(String, String)>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, OipError> {
+) -> Result<Response, ErrorReply> {
     reply(&deployments, &name, Some(&version), &headers, &body?).await
 }
 
@@ -86,21 +86,21 @@ async fn reply(
     version: Option<&str>,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Response, OipError> {
-    let live = find(deployments, name)?;
+) -> Result<Response, ErrorReply> {
+    let live = deployments.find(name)?;
     let version = version.map(|text| live.known_version(text)).transpose()?;
     let model = live.stable_model_or_refuse()?;
-    let mut asked = Asked::of_headers(headers).map_err(OipError::bad)?;
+    let mut asked = Asked::of_headers(headers).map_err(ErrorReply::bad)?;
     asked.version = version;
     let (request, tensors) = read(headers, body, &model.signature().names())?;
     asked.limit(request.timeout_us());
-    let table = tensors::table(tensors, model.signature()).map_err(OipError::bad)?;
+    let table = tensors::table(tensors, model.signature()).map_err(ErrorReply::bad)?;
     let answered = answer::answer(deployments, &live, asked, table).await?;
     respond(&live, &request, &answered)
 }
 
 /// The request and its tensors, raw ones taken from behind the JSON.
-fn read(headers: &HeaderMap, body: &[u8], names: &[String]) -> Result<(Request, Vec<Tensor>), OipError> {
+fn read(headers: &HeaderMap, body: &[u8], names: &[String]) -> Result<(Request, Vec<Tensor>), ErrorReply> {
     let length = match headers.get(HEADER_LENGTH) {
         None => body.len(),
         Some(value) => value
@@ -108,18 +108,18 @@ fn read(headers: &HeaderMap, body: &[u8], names: &[String]) -> Result<(Request, 
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .filter(|length| *length <= body.len())
-            .ok_or_else(|| OipError::bad("`Inference-Header-Content-Length` does not fit the body"))?,
+            .ok_or_else(|| ErrorReply::bad("`Inference-Header-Content-Length` does not fit the body"))?,
     };
     if length == 0 && !body.is_empty() {
         return raw_request(body, names);
     }
     let (header, mut raw) = body.split_at(length);
     let mut request: Request = serde_json::from_slice(header)
-        .map_err(|error| OipError::bad(format!("the request cannot be read: {error}")))?;
+        .map_err(|error| ErrorReply::bad(format!("the request cannot be read: {error}")))?;
     let mut tensors = Vec::with_capacity(request.inputs.len());
     for input in &mut request.inputs {
         let name = std::mem::take(&mut input.name);
-        let of_input = |what: String| OipError::bad(format!("input `{name}`: {what}"));
+        let of_input = |what: String| ErrorReply::bad(format!("input `{name}`: {what}"));
         let datatype = Datatype::parse(&input.datatype).map_err(of_input)?;
         let data = match (input.parameters.get("binary_data_size"), input.data.take()) {
             (None, Some(data)) => data,
@@ -134,10 +134,10 @@ fn read(headers: &HeaderMap, body: &[u8], names: &[String]) -> Result<(Request, 
             }
         };
         let shape = std::mem::take(&mut input.shape);
-        tensors.push(Tensor::new(name, datatype, shape, data).map_err(OipError::bad)?);
+        tensors.push(Tensor::new(name, datatype, shape, data).map_err(ErrorReply::bad)?);
     }
     if !raw.is_empty() {
-        return Err(OipError::bad(format!(
+        return Err(ErrorReply::bad(format!(
             "{} bytes follow the last raw tensor",
             raw.len()
         )));
@@ -146,15 +146,15 @@ fn read(headers: &HeaderMap, body: &[u8], names: &[String]) -> Result<(Request, 
 }
 
 /// A body without JSON: one row of the only input, or of all, as 32-bit numbers.
-fn raw_request(body: &[u8], names: &[String]) -> Result<(Request, Vec<Tensor>), OipError> {
-    let data = tensor::decode(Datatype::Fp32, body).map_err(OipError::bad)?;
+fn raw_request(body: &[u8], names: &[String]) -> Result<(Request, Vec<Tensor>), ErrorReply> {
+    let data = tensor::decode(Datatype::Fp32, body).map_err(ErrorReply::bad)?;
     let width = names.len().max(1);
     let shape = vec![data.len() / width, width];
     let name = match names {
         [only] => only.clone(),
         _ => String::new(),
     };
-    let tensor = Tensor::new(name, Datatype::Fp32, shape, data).map_err(OipError::bad)?;
+    let tensor = Tensor::new(name, Datatype::Fp32, shape, data).map_err(ErrorReply::bad)?;
     let request = Request {
         id: None,
         parameters: Map::from_iter([("binary_data_output".to_owned(), json!(true))]),
@@ -164,14 +164,14 @@ fn raw_request(body: &[u8], names: &[String]) -> Result<(Request, Vec<Tensor>), 
     Ok((request, vec![tensor]))
 }
 
-fn respond(live: &Live, request: &Request, answered: &Answered) -> Result<Response, OipError> {
+fn respond(live: &Live, request: &Request, answered: &Answered) -> Result<Response, ErrorReply> {
     let names: Vec<&str> = request
         .outputs
         .iter()
         .flatten()
         .map(|output| output.name.as_str())
         .collect();
-    let wanted = tensors::wanted(&answered.answers.outputs, &names).map_err(OipError::bad)?;
+    let wanted = tensors::wanted(&answered.answers.outputs, &names).map_err(ErrorReply::bad)?;
     let mut raw = Vec::new();
     let mut any_raw = false;
     let mut outputs = Vec::with_capacity(wanted.len());

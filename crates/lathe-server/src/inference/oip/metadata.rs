@@ -2,12 +2,11 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use lathe_types::deployments::Role;
 use serde_json::{Value, json};
 
 use super::super::deployments::{Deployments, Live};
+use super::super::error_reply::ErrorReply;
 use super::super::statistics::{self, Statistics};
-use super::{OipError, find};
 
 /// What this server adds to the core of the protocol.
 pub(in super::super) const EXTENSIONS: [&str; 4] = [
@@ -35,20 +34,20 @@ pub(super) async fn models(State(deployments): State<Deployments>) -> Json<Value
 pub(super) async fn model(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, OipError> {
-    metadata(&*find(&deployments, &name)?)
+) -> Result<Json<Value>, ErrorReply> {
+    metadata(&*deployments.find(&name)?)
 }
 
 pub(super) async fn version(
     State(deployments): State<Deployments>,
     Path((name, version)): Path<(String, String)>,
-) -> Result<Json<Value>, OipError> {
-    let live = find(&deployments, &name)?;
+) -> Result<Json<Value>, ErrorReply> {
+    let live = deployments.find(&name)?;
     live.known_version(&version)?;
     metadata(&live)
 }
 
-fn metadata(live: &Live) -> Result<Json<Value>, OipError> {
+fn metadata(live: &Live) -> Result<Json<Value>, ErrorReply> {
     let model = live.stable_model_or_refuse()?;
     let inputs: Vec<Value> = model
         .signature()
@@ -64,10 +63,15 @@ fn metadata(live: &Live) -> Result<Json<Value>, OipError> {
     Ok(Json(json!({
         "name": live.name,
         "versions": live.versions(),
-        "platform": format!("lathe_{}", model.runtime()),
+        "platform": platform(model),
         "inputs": inputs,
         "outputs": outputs,
     })))
+}
+
+/// What answers, as the protocol's `platform`.
+pub(in super::super) fn platform(model: &lathe_serving::Model) -> String {
+    format!("lathe_{}", model.runtime())
 }
 
 /// Rows, and values a row where a row has a list of them; -1 is any number.
@@ -81,16 +85,16 @@ pub(in super::super) fn output_shape(output: &lathe_serving::OutputSpec) -> Vec<
 pub(super) async fn model_ready(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
-) -> Result<Response, OipError> {
-    let live = find(&deployments, &name)?;
+) -> Result<Response, ErrorReply> {
+    let live = deployments.find(&name)?;
     Ok(readiness(&name, live.stable_model().is_some()))
 }
 
 pub(super) async fn version_ready(
     State(deployments): State<Deployments>,
     Path((name, version)): Path<(String, String)>,
-) -> Result<Response, OipError> {
-    let live = find(&deployments, &name)?;
+) -> Result<Response, ErrorReply> {
+    let live = deployments.find(&name)?;
     let version = live.known_version(&version)?;
     let loaded = live
         .of_version(version)
@@ -113,21 +117,21 @@ fn status(ready: bool) -> StatusCode {
 pub(super) async fn config(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, OipError> {
-    configuration(&*find(&deployments, &name)?)
+) -> Result<Json<Value>, ErrorReply> {
+    configuration(&*deployments.find(&name)?)
 }
 
 pub(super) async fn version_config(
     State(deployments): State<Deployments>,
     Path((name, version)): Path<(String, String)>,
-) -> Result<Json<Value>, OipError> {
-    let live = find(&deployments, &name)?;
+) -> Result<Json<Value>, ErrorReply> {
+    let live = deployments.find(&name)?;
     live.known_version(&version)?;
     configuration(&live)
 }
 
 /// What Triton's model configuration says of a model, as far as it has a meaning here.
-fn configuration(live: &Live) -> Result<Json<Value>, OipError> {
+fn configuration(live: &Live) -> Result<Json<Value>, ErrorReply> {
     let model = live.stable_model_or_refuse()?;
     let inputs: Vec<Value> = model
         .signature()
@@ -144,7 +148,7 @@ fn configuration(live: &Live) -> Result<Json<Value>, OipError> {
         .collect();
     Ok(Json(json!({
         "name": live.name,
-        "platform": format!("lathe_{}", model.runtime()),
+        "platform": platform(model),
         "backend": "lathe",
         "max_batch_size": 0,
         "input": inputs,
@@ -153,7 +157,7 @@ fn configuration(live: &Live) -> Result<Json<Value>, OipError> {
 }
 
 /// Triton's configuration calls texts strings.
-pub(in super::super) fn config_type(datatype: &str) -> String {
+fn config_type(datatype: &str) -> String {
     match datatype {
         "BYTES" => "TYPE_STRING".into(),
         other => format!("TYPE_{other}"),
@@ -169,15 +173,15 @@ pub(super) async fn all_stats(State(deployments): State<Deployments>) -> Json<Va
 pub(super) async fn stats(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, OipError> {
-    Ok(told(statistics::of(&*find(&deployments, &name)?, None)))
+) -> Result<Json<Value>, ErrorReply> {
+    Ok(told(statistics::of(&*deployments.find(&name)?, None)))
 }
 
 pub(super) async fn version_stats(
     State(deployments): State<Deployments>,
     Path((name, version)): Path<(String, String)>,
-) -> Result<Json<Value>, OipError> {
-    let live = find(&deployments, &name)?;
+) -> Result<Json<Value>, ErrorReply> {
+    let live = deployments.find(&name)?;
     let version = live.known_version(&version)?;
     Ok(told(statistics::of(&live, Some(version))))
 }
@@ -185,12 +189,4 @@ pub(super) async fn version_stats(
 fn told(stats: Vec<Statistics>) -> Json<Value> {
     let stats: Vec<Value> = stats.iter().map(Statistics::json).collect();
     Json(json!({ "model_stats": stats }))
-}
-
-/// Versions that answer requests, as the protocol's texts.
-impl Live {
-    pub(in super::super) fn versions(&self) -> Vec<String> {
-        let answering = self.targets.iter().filter(|target| target.role != Role::Shadow);
-        answering.map(|target| target.version.to_string()).collect()
-    }
 }

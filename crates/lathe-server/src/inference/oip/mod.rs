@@ -5,20 +5,16 @@ mod infer;
 mod metadata;
 mod repository;
 
-use std::sync::Arc;
-
 use axum::extract::FromRef;
-use axum::extract::rejection::BytesRejection;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 
-use super::answer::{Refusal, unread};
-use super::deployments::{Deployments, Live};
+use super::deployments::Deployments;
+use super::error_reply::ErrorReply;
 
-pub(super) use metadata::{EXTENSIONS, output_shape};
+pub(super) use metadata::{EXTENSIONS, output_shape, platform};
 
 pub(super) fn routes<S>() -> Router<S>
 where
@@ -67,62 +63,9 @@ where
             post(repository::unload_of),
         )
         .method_not_allowed_fallback(async || {
-            OipError::new(
+            ErrorReply::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "this path is not asked with this method",
             )
         })
-}
-
-/// An error in the protocol's form.
-pub(super) struct OipError {
-    status: StatusCode,
-    message: String,
-    retry_after_s: Option<u64>,
-}
-
-impl OipError {
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            retry_after_s: None,
-        }
-    }
-
-    fn bad(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, message)
-    }
-}
-
-impl IntoResponse for OipError {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, Json(json!({ "error": self.message }))).into_response();
-        if let Some(seconds) = self.retry_after_s {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
-    }
-}
-
-impl From<BytesRejection> for OipError {
-    fn from(rejection: BytesRejection) -> Self {
-        Self::new(rejection.status(), unread(&rejection))
-    }
-}
-
-impl From<Refusal> for OipError {
-    fn from(refusal: Refusal) -> Self {
-        let status = refusal.status();
-        let retry_after_s = refusal.retry_after_s();
-        Self {
-            status,
-            message: refusal.message(),
-            retry_after_s,
-        }
-    }
-}
-
-fn find(deployments: &Deployments, name: &str) -> Result<Arc<Live>, OipError> {
-    Ok(deployments.find(name)?)
 }

@@ -3,10 +3,11 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use super::super::deployments::Deployments;
-use super::OipError;
+use super::super::error_reply::ErrorReply;
 
 #[derive(Default, Deserialize)]
 struct Asked {
@@ -15,20 +16,26 @@ struct Asked {
     ready: bool,
 }
 
+#[derive(Default, Deserialize)]
+struct Loaded {
+    #[serde(default)]
+    parameters: Option<Map<String, Value>>,
+}
+
 /// Triton's clients send an empty body where they ask for nothing in particular.
-fn asked(body: &[u8]) -> Result<Asked, OipError> {
+fn read<T: Default + DeserializeOwned>(body: &[u8]) -> Result<T, ErrorReply> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Asked::default());
+        return Ok(T::default());
     }
     serde_json::from_slice(body)
-        .map_err(|error| OipError::bad(format!("the request cannot be read: {error}")))
+        .map_err(|error| ErrorReply::bad(format!("the request cannot be read: {error}")))
 }
 
 pub(super) async fn index(
     State(deployments): State<Deployments>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, OipError> {
-    let asked = asked(&body?)?;
+) -> Result<Json<Value>, ErrorReply> {
+    let asked: Asked = read(&body?)?;
     let listed = deployments.index(asked.ready).into_iter().map(|entry| {
         json!({ "name": entry.name, "version": entry.version, "state": entry.state, "reason": entry.reason })
     });
@@ -40,7 +47,7 @@ pub(super) async fn index_of(
     state: State<Deployments>,
     Path(_repository): Path<String>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, OipError> {
+) -> Result<Json<Value>, ErrorReply> {
     index(state, body).await
 }
 
@@ -48,10 +55,10 @@ pub(super) async fn load(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, OipError> {
-    let parameters = parameters(&body?)?;
+) -> Result<Json<Value>, ErrorReply> {
+    let Loaded { parameters } = read(&body?)?;
     if parameters.is_some_and(|parameters| !parameters.is_empty()) {
-        return Err(OipError::bad(
+        return Err(ErrorReply::bad(
             "models are loaded as the registry has them; `parameters` of a load are not taken",
         ));
     }
@@ -63,8 +70,8 @@ pub(super) async fn unload(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, OipError> {
-    parameters(&body?)?;
+) -> Result<Json<Value>, ErrorReply> {
+    read::<Loaded>(&body?)?;
     deployments.unload(&name)?;
     Ok(Json(json!({ "name": name, "unload": true })))
 }
@@ -73,7 +80,7 @@ pub(super) async fn load_of(
     state: State<Deployments>,
     Path((_repository, name)): Path<(String, String)>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, OipError> {
+) -> Result<Json<Value>, ErrorReply> {
     load(state, Path(name), body).await
 }
 
@@ -81,20 +88,6 @@ pub(super) async fn unload_of(
     state: State<Deployments>,
     Path((_repository, name)): Path<(String, String)>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, OipError> {
+) -> Result<Json<Value>, ErrorReply> {
     unload(state, Path(name), body).await
-}
-
-fn parameters(body: &[u8]) -> Result<Option<serde_json::Map<String, Value>>, OipError> {
-    #[derive(Default, Deserialize)]
-    struct Body {
-        #[serde(default)]
-        parameters: Option<serde_json::Map<String, Value>>,
-    }
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None);
-    }
-    let body: Body = serde_json::from_slice(body)
-        .map_err(|error| OipError::bad(format!("the request cannot be read: {error}")))?;
-    Ok(body.parameters)
 }
