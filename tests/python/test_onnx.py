@@ -1,13 +1,15 @@
 """ONNX models of scikit-learn's converters, of boosters and of networks, answered by `lathe predict` as onnxruntime does."""
 
 import json
+import os
+import sys
 import warnings
 
 import numpy as np
 import onnx
 import pandas as pd
 import pytest
-from conftest import lathe
+from conftest import Comparison, git, lathe
 from onnx import TensorProto, helper, numpy_helper
 
 warnings.filterwarnings("ignore")
@@ -53,10 +55,7 @@ def far(ours, theirs, tolerance):
     return None if ours == theirs else f"{ours!r} != {theirs!r}"
 
 
-class Check:
-    def __init__(self, folder):
-        self.folder, self.faults, self.exact, self.count = folder, [], 0, 0
-
+class Check(Comparison):
     def __call__(self, name, model, rows, feeds, tolerance=1e-6):
         """`rows` is what `lathe predict` is asked, `feeds` what onnxruntime is."""
         self.count += 1
@@ -79,10 +78,6 @@ class Check:
                 self.faults.append(f"{name}: {output}: {fault}")
             exact = exact and far(ours, theirs[place], 0) is None
         self.exact += exact
-
-    def done(self):
-        assert not self.faults, f"{len(self.faults)} of {self.count} differ:\n" + "\n".join(self.faults)
-        print(f"{self.count} models, {self.exact} bit for bit")
 
 
 @pytest.fixture
@@ -149,6 +144,7 @@ def test_what_skl2onnx_makes_of_estimators_and_steps(check):
         # Sums of f32 that all but cancel out: their order shows.
         near = 3e-4 if "SGDClassifier" in name or "poly" in name else near
         check(name, made, frame(made_rows), {"X": made_rows}, near)
+    assert check.count == 89, "the converter refuses a few, which are told above; all others must have been compared"
 
 
 def test_boosters_columns_of_many_types_and_missing_numbers(check):
@@ -196,6 +192,7 @@ def test_boosters_columns_of_many_types_and_missing_numbers(check):
             print(f"{type(model).__name__}: not converted: {str(error)[:80]}")
             continue
         check(f"{type(model).__name__} {target.dtype}", made, frame(rows), {"X": rows}, 2e-6)
+    assert check.count == 7
 
 
 def graph(nodes, inputs, outputs, constants=(), opset=18, ml=3):
@@ -295,7 +292,7 @@ def test_trees_by_hand_ask_in_every_way(check):
                 chosen = {f"class_{key}": value for key, value in leaves.items()}
                 extra = {"base_values": base} if base else {}
                 node = helper.make_node("TreeEnsembleClassifier", ["X"], ["l", "p"], domain="ai.onnx.ml", post_transform=transform, class_ids=ids, class_weights=weights, classlabels_strings=["a", "b", "c"][:labels], **nodes("BRANCH_LEQ", 0), **chosen, **extra)
-                check(f"classes {transform} {ids} {weights} {base}", graph([node], [("X", "f", [None, 5])], [("l", "s", None), ("p", "f", None)]), frame(rows), {"X": rows})
+                check(f"classes {transform} {ids} {weights} {base}", graph([node], [("X", "f", [None, 5])], [("l", "s", None), ("p", "f", None)]), frame(rows), {"X": rows}, 0)
     tensor = lambda kind, values: helper.make_tensor("t", kind, [len(values)], values)  # noqa: E731
     for kind, letter, dtype in [(TensorProto.FLOAT, "f", np.float32), (TensorProto.DOUBLE, "d", np.float64)]:
         node = helper.make_node(
@@ -348,3 +345,33 @@ def test_mlflow_folders_and_what_is_refused(tmp_path):
     huge = graph([helper.make_node("ConstantOfShape", ["s"], ["e"]), helper.make_node("MatMul", ["X", "e"], ["y"])], [("X", "f", [None, 5])], [("y", "f", None)], {"s": np.array([5, 10**13], np.int64)})
     refused(huge, "too large")
     refused(graph([helper.make_node("Add", ["X", "z"], ["y"]), helper.make_node("Relu", ["y"], ["z"])], [("X", "f", [None, 5])], [("y", "f", None)]), "reads `z`")
+
+    whole = graph([helper.make_node("Cast", ["X"], ["y"], to=TensorProto.FLOAT)], [("X", "i", [None, 1])], [("y", "f", None)])
+    onnx.save(whole, tmp_path / "whole.onnx")
+    for text, code, told in [("7", 0, "7.0"), ("1e20", 1, "is not a whole number that the graph's type holds"), ("", 1, "null")]:
+        (tmp_path / "one.csv").write_text(f"X\n{text or chr(34) * 2}\n")
+        done = lathe("predict", str(tmp_path / "whole.onnx"), str(tmp_path / "one.csv"), "-o", str(tmp_path / "one.jsonl"), cwd=tmp_path, code=code)
+        assert told in (done.stderr if code else (tmp_path / "one.jsonl").read_text()), done.stderr
+
+
+def test_a_pipeline_registers_an_onnx_model_whose_example_is_an_array(tmp_path):
+    import mlflow
+    from skl2onnx import to_onnx
+    from sklearn.linear_model import LogisticRegression
+
+    model = to_onnx(LogisticRegression().fit(X, BINARY), X[:1], options={"zipmap": False})
+    mlflow.onnx.save_model(model, tmp_path / "made", input_example=X[:5])
+    frame(X).to_csv(tmp_path / "rows.csv", index=False)
+    (tmp_path / "dvc.yaml").write_text(
+        "stages:\n  train:\n    cmd: cp -r made model && cp rows.csv reference.csv && echo '{}' > metrics.json\n"
+        "    outs: [model, reference.csv]\n    metrics: [metrics.json]\n"
+    )
+    git(tmp_path, "init", "--quiet")
+    lathe("init", "--name", "p", cwd=tmp_path)
+    with open(tmp_path / "lathe.toml", "a") as file:
+        file.write('[model.p]\npath = "model"\nmetrics = "metrics.json"\nreference = "reference.csv"\n')
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    told = json.loads(lathe("run", "--json", cwd=tmp_path, PATH=path).stdout)
+    [registered] = told["registered"]
+    assert registered["facts"]["parity"]["rows"] == 5
+    assert registered["facts"]["parity"]["max_abs_diff"] < 1e-6

@@ -34,10 +34,10 @@ def served(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def answering(folder):
-    """`lathe serve` for one model folder."""
+def answering(model, *options):
+    """`lathe serve` for one model: the addresses of REST and, if a port is asked for, gRPC."""
     process = subprocess.Popen(
-        [LATHE, "serve", str(folder), "--name", "forest", "--port", "0", "--json"], stdout=subprocess.PIPE, text=True
+        [LATHE, "serve", str(model), "--name", "forest", "--port", "0", "--json", *options], stdout=subprocess.PIPE, text=True
     )
     url = told_url(process)
     try:
@@ -232,3 +232,44 @@ def test_pickles_pipelines_and_words_are_answered_and_strange_models_refused_by_
     strange = GaussianProcessRegressor().fit(X, X["a"])
     mlflow.sklearn.save_model(strange, tmp_path / "pickle", serialization_format="pickle", pip_requirements=[])
     assert "GaussianProcessRegressor" in lathe("serve", "pickle", "--port", "0", cwd=tmp_path, code=1).stderr
+
+
+def test_a_model_of_the_records_is_served_by_each_of_its_names(tmp_path, serve):
+    import mlflow
+    import tritonclient.grpc as triton_grpc
+    from sklearn.linear_model import LinearRegression
+
+    server = serve(tmp_path)
+    mlflow.set_tracking_uri(server.url)
+    model = LinearRegression().fit(X, X["a"] * 3 + X["b"])
+    with mlflow.start_run() as run:
+        logged = mlflow.sklearn.log_model(model, name="line", registered_model_name="m", input_example=X.head(2), pip_requirements=[])
+    mlflow.MlflowClient().set_registered_model_alias("m", "champion", 1)
+    names = ["models:/m/1", "models:/m@champion", logged.model_uri, f"runs:/{run.info.run_id}/line"]
+    assert logged.model_uri.startswith("models:/m-")
+    expected = model.predict(X)
+    for name in names:
+        with answering(name, "--server", server.url) as url:
+            client = triton_grpc.InferenceServerClient(url.removeprefix("http://"))
+            rows = triton_grpc.InferInput("rows", [200, 4], "FP64")
+            rows.set_data_from_numpy(X.to_numpy())
+            assert np.allclose(client.infer("forest", [rows]).as_numpy("predictions"), expected, rtol=1e-12), name
+    for name, words in [("models:/m", "names no version"), ("models:/m/9", "9"), ("models:/m@nobody", "nobody"), ("runs:/" + "0" * 32 + "/x", "0" * 32)]:
+        refused = lathe("serve", name, "--server", server.url, "--port", "0", cwd=tmp_path, code=1)
+        assert words in refused.stderr, refused.stderr
+
+
+def test_grpc_may_have_a_port_of_its_own(tmp_path):
+    import socket
+
+    import lightgbm
+    import tritonclient.grpc as triton_grpc
+
+    booster = lightgbm.train({"verbose": -1}, lightgbm.Dataset(X, X["a"]), 3)
+    booster.save_model(tmp_path / "model.txt")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with answering(tmp_path / "model.txt", "--grpc-port", str(port)) as url:
+        for address in (f"127.0.0.1:{port}", url.removeprefix("http://")):
+            assert triton_grpc.InferenceServerClient(address).is_model_ready("forest")

@@ -83,6 +83,8 @@ struct RawSignature {
 
 #[derive(Debug, Deserialize)]
 struct ExampleInfo {
+    #[serde(rename = "type")]
+    kind: Option<String>,
     artifact_path: Option<String>,
     pandas_orient: Option<String>,
     format: Option<String>,
@@ -209,7 +211,8 @@ impl MlModel {
             return Ok(None);
         }
         let split = info.pandas_orient.as_deref() == Some("split");
-        let tensor = info.format.as_deref() == Some("tf-serving");
+        // MLflow 2 says the one, MLflow 3 the other.
+        let tensor = info.format.as_deref() == Some("tf-serving") || info.kind.as_deref() == Some("ndarray");
         if !split && !tensor {
             return Ok(None);
         }
@@ -255,14 +258,13 @@ fn split_example(text: &str, signature: &Signature) -> Result<Option<Table>, Str
         .map_err(|error| error.to_string())
 }
 
-/// `{"inputs": [[…], …]}`; tensors of another form are left out.
+/// `{"inputs": [[…], …]}`, or the rows alone; tensors of another form are left out.
 fn tensor_example(text: &str, signature: &Signature) -> Result<Option<Table>, String> {
-    #[derive(Deserialize)]
-    struct Tensor {
-        inputs: Value,
-    }
-    let tensor: Tensor = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let Ok(rows) = serde_json::from_value::<Vec<Vec<Value>>>(tensor.inputs) else {
+    let rows = match serde_json::from_str(text).map_err(|error| error.to_string())? {
+        Value::Object(mut tensor) => tensor.remove("inputs").unwrap_or_default(),
+        rows => rows,
+    };
+    let Ok(rows) = serde_json::from_value::<Vec<Vec<Value>>>(rows) else {
         return Ok(None);
     };
     Table::from_rows(&rows, signature)

@@ -17,7 +17,7 @@ pub struct Local {
     _fetched: Option<tempfile::TempDir>,
 }
 
-/// Finds `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `runs:/ID/PATH`, or a path.
+/// Finds `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, `runs:/ID/NAME`, or a path.
 pub fn find(call: &Call, text: &str) -> anyhow::Result<Local> {
     if !text.starts_with("models:/") && !text.starts_with("runs:/") {
         return Ok(Local {
@@ -43,17 +43,12 @@ pub fn find(call: &Call, text: &str) -> anyhow::Result<Local> {
 }
 
 fn location(client: &Client, text: &str) -> anyhow::Result<String> {
-    let of_run = |rest: &str| -> anyhow::Result<String> {
-        let (run, path) = rest.trim_start_matches('/').split_once('/').unwrap_or((rest, ""));
-        let run = tracking::find_run(client, run)?;
-        Ok(format!("{}/{path}", run.artifact_uri))
-    };
     if let Some(rest) = text.strip_prefix("runs:/") {
-        return of_run(rest);
+        return of_run(client, rest);
     }
     let model = text.strip_prefix("models:/").unwrap_or_default();
-    let (name, version) = match model.split_once('@') {
-        Some((name, alias)) => {
+    let (name, version) = match (model.split_once('@'), model.rsplit_once('/')) {
+        (Some((name, alias)), _) => {
             let path = format!(
                 "/api/2.0/mlflow/registered-models/alias?name={}&alias={}",
                 segment(name),
@@ -62,15 +57,14 @@ fn location(client: &Client, text: &str) -> anyhow::Result<String> {
             let found: Value = client.get(&path)?;
             (name, tracking::text(&found["model_version"], "version")?)
         }
-        None => match model.rsplit_once('/') {
-            Some((name, version)) => (name, version.to_owned()),
-            None => {
-                return Err(hinted(
-                    format!("`{text}` names no version"),
-                    "write `models:/NAME/VERSION` or `models:/NAME@ALIAS`",
-                ));
-            }
-        },
+        (None, Some((name, version))) => (name, version.to_owned()),
+        (None, None) if model.starts_with("m-") => return of_logged_model(client, model),
+        (None, None) => {
+            return Err(hinted(
+                format!("`{text}` names no version"),
+                "write `models:/NAME/VERSION`, `models:/NAME@ALIAS` or `models:/m-ID`",
+            ));
+        }
     };
     let path = format!(
         "/api/2.0/mlflow/model-versions/get-download-uri?name={}&version={}",
@@ -79,9 +73,47 @@ fn location(client: &Client, text: &str) -> anyhow::Result<String> {
     );
     let found: Value = client.get(&path)?;
     let uri = tracking::text(&found, "artifact_uri")?;
-    match uri.strip_prefix("runs:/") {
-        Some(rest) => of_run(rest),
-        None => Ok(uri),
+    match (uri.strip_prefix("runs:/"), uri.strip_prefix("models:/")) {
+        (Some(rest), _) => of_run(client, rest),
+        (None, Some(id)) => of_logged_model(client, id),
+        (None, None) => Ok(uri),
+    }
+}
+
+/// `RUN/NAME/…`: of the model of this name that the run logged, as MLflow 3 keeps models, else of the run's artifacts.
+fn of_run(client: &Client, rest: &str) -> anyhow::Result<String> {
+    let rest = rest.trim_start_matches('/');
+    let (id, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (name, inner) = path.split_once('/').unwrap_or((path, ""));
+    let run = tracking::find_run(client, id)?;
+    let answer: Value = client.get(&format!("/api/2.0/mlflow/runs/get?run_id={}", segment(id)))?;
+    let logged = answer["run"]["outputs"]["model_outputs"].as_array();
+    // The newest of the name counts.
+    for output in logged.into_iter().flatten().rev() {
+        let model = logged_model(client, &tracking::text(output, "model_id")?)?;
+        if model["name"].as_str() == Some(name) {
+            return Ok(joined(&tracking::text(&model, "artifact_uri")?, inner));
+        }
+    }
+    Ok(joined(&run.artifact_uri, path))
+}
+
+/// `m-ID/…`: of a logged model.
+fn of_logged_model(client: &Client, rest: &str) -> anyhow::Result<String> {
+    let (id, inner) = rest.split_once('/').unwrap_or((rest, ""));
+    let model = logged_model(client, id)?;
+    Ok(joined(&tracking::text(&model, "artifact_uri")?, inner))
+}
+
+fn logged_model(client: &Client, id: &str) -> anyhow::Result<Value> {
+    let mut answer: Value = client.get(&format!("/api/2.0/mlflow/logged-models/{}", segment(id)))?;
+    Ok(answer["model"]["info"].take())
+}
+
+fn joined(uri: &str, inner: &str) -> String {
+    match inner {
+        "" => uri.to_owned(),
+        inner => format!("{uri}/{inner}"),
     }
 }
 

@@ -299,9 +299,13 @@ impl Feed {
             Kind::Text => Data::Text(self.collect(start, end, |row, column| word(table, row, column))?),
             Kind::Float => Data::Float(self.numbers(table, start, end, |value| value as f32)?),
             Kind::Double => Data::Double(self.numbers(table, start, end, |value| value)?),
-            Kind::Int => Data::Int(self.whole(table, start, end, |value| value as i32)?),
-            Kind::Long => Data::Long(self.whole(table, start, end, |value| value as i64)?),
-            Kind::Bool => Data::Bool(self.whole(table, start, end, |value| value != 0.0)?),
+            Kind::Int => Data::Int(self.whole(table, start, end, |value| {
+                (f64::from(i32::MIN) <= value && value <= f64::from(i32::MAX)).then_some(value as i32)
+            })?),
+            Kind::Long => Data::Long(self.whole(table, start, end, |value| {
+                (i64::MIN as f64 <= value && value < i64::MAX as f64).then_some(value as i64)
+            })?),
+            Kind::Bool => Data::Bool(self.whole(table, start, end, |value| Some(value != 0.0))?),
         };
         let mut shape = vec![rows];
         shape.extend(self.rest.iter().flatten());
@@ -344,18 +348,24 @@ impl Feed {
         table: &Table,
         start: usize,
         end: usize,
-        convert: impl Fn(f64) -> T,
+        convert: impl Fn(f64) -> Option<T>,
     ) -> Result<Vec<T>, PredictError> {
         self.collect(start, end, |row, column| {
             let value = table.row(row)[column];
-            match value.is_finite() {
-                true => Ok(convert(value)),
-                false => Err(PredictError::NotFinite {
-                    column: table.names()[column].clone(),
+            let column = || table.names()[column].clone();
+            if !value.is_finite() {
+                return Err(PredictError::NotFinite {
+                    column: column(),
                     row,
                     missing_ok: false,
-                }),
+                });
             }
+            convert(value).ok_or_else(|| PredictError::WrongValue {
+                column: column(),
+                row,
+                value: value.to_string(),
+                expected: "whole number that the graph's type holds",
+            })
         })
     }
 }

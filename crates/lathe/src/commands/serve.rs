@@ -21,7 +21,7 @@ use crate::{clock, model_source, process, terminal};
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// An MLflow model folder, a model file of LightGBM (text), XGBoost (JSON, UBJSON), ONNX or scikit-learn (skops,
-    /// pickle), `models:/NAME/VERSION`, `models:/NAME@ALIAS`, or `runs:/ID/PATH`.
+    /// pickle), `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, or `runs:/ID/NAME`.
     model: String,
     /// The name it answers to under `/v2/models`.
     #[arg(long, default_value = "model")]
