@@ -241,6 +241,7 @@ def test_a_model_of_the_records_is_served_by_each_of_its_names(tmp_path, serve):
 
     server = serve(tmp_path)
     mlflow.set_tracking_uri(server.url)
+    mlflow.set_experiment("lines")
     model = LinearRegression().fit(X, X["a"] * 3 + X["b"])
     with mlflow.start_run() as run:
         logged = mlflow.sklearn.log_model(model, name="line", registered_model_name="m", input_example=X.head(2), pip_requirements=[])
