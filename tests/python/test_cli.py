@@ -121,7 +121,8 @@ def test_a_run_needs_a_pipeline(project):
 
 @pytest.mark.parametrize(
     "command",
-    ["init", "run", "status", "server", "serve", "gate", "deploy", "rollback", "drift", "lineage", "demo", "doctor"],
+    ["init", "run", "status", "server", "serve", "gate", "deploy", "rollback", "drift", "lineage", "demo", "doctor"]
+    + ["add", "checkout", "commit", "diff", "push", "pull", "fetch", "gc", "remote", "config", "check-ignore", "move", "remove"],
 )
 def test_every_command_has_help_with_examples(tmp_path, command):
     assert "Examples:" in lathe(command, "--help", cwd=tmp_path).stdout

@@ -59,6 +59,31 @@ fn add_lines(file: &Path, lines: &[String]) -> Result<()> {
     write::write_atomically(file, text.as_bytes())
 }
 
+/// Removes the line of `path` from the `.gitignore` beside it, and the file if nothing else is in it, as DVC does.
+pub fn let_in(path: &Path) -> Result<()> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Ok(());
+    };
+    let file = folder.join(".gitignore");
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::read(&file)(error)),
+    };
+    let line = format!("/{}", escaped(name));
+    if !text.lines().any(|known| known.trim() == line) {
+        return Ok(());
+    }
+    let kept: String = text
+        .split_inclusive('\n')
+        .filter(|known| known.trim() != line)
+        .collect();
+    if kept.is_empty() {
+        return write::remove_path(&file);
+    }
+    write::write_atomically(&file, kept.as_bytes())
+}
+
 /// The rules of each folder, read when they are first asked for.
 struct Rules<'a> {
     git_root: &'a Path,
@@ -138,5 +163,9 @@ mod tests {
         let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
         assert_eq!(read("data/.gitignore"), "/raw\\[1\\].csv\n");
         assert_eq!(read(".gitignore"), "*.tmp\n/model\n/a\n/b\n");
+        let_in(&root.join("data/raw[1].csv")).unwrap();
+        let_in(&root.join("model")).unwrap();
+        assert!(!root.join("data/.gitignore").exists());
+        assert_eq!(read(".gitignore"), "*.tmp\n/a\n/b\n");
     }
 }

@@ -3,8 +3,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::Config;
-use crate::{Cache, Error, Result, gitignore, write};
+use crate::{Cache, Config, Error, LinkKind, Memory, Result, gitignore, write};
 
 const DVC: &str = ".dvc";
 
@@ -12,9 +11,11 @@ const DVC: &str = ".dvc";
 #[derive(Debug, Clone)]
 pub struct Repo {
     root: PathBuf,
+    config: Config,
     cache: Cache,
-    /// The one that decides first.
-    settings: Arc<[Config]>,
+    link_kinds: Vec<LinkKind>,
+    no_scm: bool,
+    memory: Arc<Memory>,
 }
 
 impl Repo {
@@ -25,6 +26,13 @@ impl Repo {
             Some(root) => Self::open(root.to_owned()),
             None => Err(Error::NoRepo { path: start }),
         }
+    }
+
+    /// The `.dvc` folder around `start`, if there is one.
+    pub fn find_folder(start: &Path) -> Result<Option<PathBuf>> {
+        let start = fs::canonicalize(start).map_err(Error::read(start))?;
+        let mut folders = start.ancestors().map(|folder| folder.join(DVC));
+        Ok(folders.find(|folder| folder.is_dir()))
     }
 
     /// Makes `root` a repository, with the files that `dvc init` makes.
@@ -52,22 +60,21 @@ impl Repo {
         Self::open(root)
     }
 
-    fn open(root: PathBuf) -> Result<Self> {
+    /// Opens the repository whose root is known.
+    pub fn open(root: PathBuf) -> Result<Self> {
         let folder = root.join(DVC);
-        let mut cache = folder.join("cache");
-        let mut settings = Vec::new();
-        for name in ["config", "config.local"] {
-            let config = Config::load(&folder.join(name))?;
-            if let Some(dir) = config.find("cache", "dir") {
-                // A relative folder is relative to the file that names it.
-                cache = folder.join(dir);
-            }
-            settings.insert(0, config);
-        }
+        let config = Config::load(Some(&folder))?;
+        let cache = config
+            .find_path("cache", "dir")
+            .unwrap_or_else(|| folder.join("cache"));
+        let shared = config.find("cache", "shared") == Some("group");
         Ok(Self {
+            link_kinds: config.link_kinds()?,
+            no_scm: config.find_bool("core", "no_scm")?.unwrap_or(false),
+            cache: Cache::new(cache, shared),
+            memory: Arc::new(Memory::at(folder.join("tmp/lathe-hashes"))),
+            config,
             root,
-            cache: Cache::new(cache),
-            settings: settings.into(),
         })
     }
 
@@ -81,6 +88,31 @@ impl Repo {
         &self.cache
     }
 
+    /// Its settings, and those around it.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where its settings are: `.dvc`.
+    pub fn dvc_folder(&self) -> PathBuf {
+        self.root.join(DVC)
+    }
+
+    /// How files of the workspace get their content, in the order to try.
+    pub fn link_kinds(&self) -> &[LinkKind] {
+        &self.link_kinds
+    }
+
+    /// Hashes of files that did not change since they were computed.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Whether git is to be left alone.
+    pub fn no_scm(&self) -> bool {
+        self.no_scm
+    }
+
     /// `.dvc/tmp`, for locks and the like.
     pub fn tmp(&self) -> PathBuf {
         self.root.join(DVC).join("tmp")
@@ -89,12 +121,23 @@ impl Repo {
     /// Keeps paths (absolute, in the repository) out of git, each with a line in the `.gitignore` beside it unless git
     /// ignores it already.
     pub fn keep_out_of_git(&self, paths: &[PathBuf]) -> Result<()> {
-        gitignore::keep_out(&self.root, paths)
+        match self.no_scm {
+            true => Ok(()),
+            false => gitignore::keep_out(&self.root, paths),
+        }
     }
 
-    /// A setting of `.dvc/config`, in which `config.local` comes first.
+    /// Takes back what [`Repo::keep_out_of_git`] did.
+    pub fn let_into_git(&self, path: &Path) -> Result<()> {
+        match self.no_scm {
+            true => Ok(()),
+            false => gitignore::let_in(path),
+        }
+    }
+
+    /// A setting, in which the level nearest to this checkout decides.
     pub fn setting(&self, section: &str, key: &str) -> Option<&str> {
-        self.settings.iter().find_map(|config| config.find(section, key))
+        self.config.find(section, key)
     }
 }
 

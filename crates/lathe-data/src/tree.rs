@@ -26,6 +26,45 @@ impl Tree {
         Self { entries }
     }
 
+    /// The files at or below a path of it; their paths stay relative to the whole.
+    pub fn below(&self, within: &str) -> Self {
+        let inside = is_inside(within);
+        let entries = self.entries.iter().filter(|entry| inside(&entry.relpath));
+        Self {
+            entries: entries.cloned().collect(),
+        }
+    }
+
+    /// The files of it, for who needs nothing else of it.
+    pub fn into_entries(self) -> Vec<TreeEntry> {
+        self.entries
+    }
+
+    /// The files that are neither at nor below a path.
+    pub(crate) fn without(&self, within: &str) -> Self {
+        let inside = is_inside(within);
+        let entries = self.entries.iter().filter(|entry| !inside(&entry.relpath));
+        Self {
+            entries: entries.cloned().collect(),
+        }
+    }
+
+    /// With more files, each of which replaces one of the same path.
+    pub(crate) fn with(self, more: Vec<TreeEntry>) -> Self {
+        let mut entries = self.entries;
+        entries.extend(more);
+        Self::new(entries)
+    }
+
+    /// The files as a folder above sees them.
+    pub(crate) fn prefixed(&self, prefix: &str) -> Vec<TreeEntry> {
+        let entries = self.entries.iter().map(|entry| TreeEntry {
+            md5: entry.md5.clone(),
+            relpath: format!("{prefix}/{}", entry.relpath),
+        });
+        entries.collect()
+    }
+
     /// Sorted by path.
     pub fn entries(&self) -> &[TreeEntry] {
         &self.entries
@@ -33,18 +72,20 @@ impl Tree {
 
     /// Byte for byte what Python's `json.dumps(…, sort_keys=True)` writes: the md5 of these bytes names the folder.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let listed: Vec<String> = self
-            .entries
-            .iter()
-            .map(|entry| {
-                format!(
-                    r#"{{"md5": {}, "relpath": {}}}"#,
-                    python_json_string(&entry.md5),
-                    python_json_string(&entry.relpath)
-                )
-            })
-            .collect();
-        format!("[{}]", listed.join(", ")).into_bytes()
+        let mut json = String::with_capacity(self.entries.len() * 96 + 2);
+        json.push('[');
+        for (index, entry) in self.entries.iter().enumerate() {
+            if 0 < index {
+                json.push_str(", ");
+            }
+            json.push_str(r#"{"md5": ""#);
+            json.push_str(&entry.md5);
+            json.push_str(r#"", "relpath": "#);
+            json.push_str(&python_json_string(&entry.relpath));
+            json.push('}');
+        }
+        json.push(']');
+        json.into_bytes()
     }
 
     /// Reads a `.dir` object; the paths in it stay within the folder.
@@ -68,6 +109,13 @@ impl Tree {
             }
         }
         Ok(Self::new(entries))
+    }
+}
+
+fn is_inside(within: &str) -> impl Fn(&str) -> bool {
+    move |relpath| {
+        let rest = relpath.strip_prefix(within);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 

@@ -7,6 +7,7 @@ mod error;
 mod execute;
 mod graph;
 mod lock;
+mod locked_outs;
 mod matrix;
 mod param_files;
 mod parse;
@@ -33,6 +34,7 @@ pub use execute::{
     Watchdog, execute, plan_project,
 };
 pub use graph::Graph;
+pub use locked_outs::locked_outs;
 pub use pipeline_file::PipelineFile;
 pub use plan::{Plan, PlanLine, Reason};
 pub use project::{Project, Selection};

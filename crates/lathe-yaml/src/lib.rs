@@ -6,6 +6,7 @@ mod json;
 mod python_text;
 mod read;
 mod scalar;
+mod update;
 mod value;
 
 pub use emit::{emit, emit_scalar};
@@ -13,4 +14,5 @@ pub use json::to_python_json;
 pub use python_text::python_json_string;
 pub use read::{SyntaxError, read};
 pub use scalar::python_float;
+pub use update::{in_order_of, updated};
 pub use value::{Node, Span, Value};

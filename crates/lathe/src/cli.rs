@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, dag, demo, deploy, doctor, drift, export, freeze, gate, gc, import, init, lineage, metrics,
+    audit, dag, data, demo, deploy, doctor, drift, export, freeze, gate, gc, import, init, lineage, metrics,
     params, permission, plots, predict, reproduce, rollback, run, serve, server, stage, status, token, user,
 };
 
@@ -29,6 +29,9 @@ pub struct Cli {
     /// Act as if started in this folder.
     #[arg(long = "cd", global = true, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
+    /// Print errors only.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
     /// Log more; twice for still more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -59,6 +62,22 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Init(init::Args),
+    Add(data::add::Args),
+    Checkout(data::checkout::Args),
+    Commit(data::commit::Args),
+    Diff(data::diff::Args),
+    Data(data::data_status::Args),
+    #[command(visible_alias = "mv")]
+    Move(data::rename::Args),
+    #[command(visible_alias = "rm")]
+    Remove(data::remove::Args),
+    Unprotect(data::unprotect::Args),
+    CheckIgnore(data::check_ignore::Args),
+    Push(data::push::Args),
+    Pull(data::pull::Args),
+    Fetch(data::fetch::Args),
+    Remote(data::remote::Args),
+    Config(data::config::Args),
     #[command(visible_alias = "repro")]
     Run(run::Args),
     Status(status::Args),

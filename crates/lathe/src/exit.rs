@@ -9,6 +9,8 @@ use crate::terminal;
 pub enum Outcome {
     /// 0
     Done,
+    /// 1: what was asked whether it is so is not, as with `status --quiet`.
+    Changed,
     /// 3: a gate said no, or a rollout was rolled back.
     GateFailed,
     /// 4: the evidence did not suffice.
@@ -45,6 +47,7 @@ pub fn hinted(message: impl Into<String>, remedy: impl Into<String>) -> anyhow::
 pub fn report(result: anyhow::Result<Outcome>) -> ExitCode {
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Changed) => ExitCode::from(1),
         Ok(Outcome::GateFailed) => ExitCode::from(3),
         Ok(Outcome::Inconclusive) => ExitCode::from(4),
         Ok(Outcome::Waiting) => ExitCode::from(5),

@@ -35,6 +35,8 @@ fn main() -> ExitCode {
     // Rust ignores SIGPIPE, so `lathe … | head` would panic in `println!`.
     process::restore_sigpipe();
     let cli = cli::Cli::parse();
+    let (system, global) = settings::dvc_config_folders();
+    lathe_data::set_config_folders(system, global);
     terminal::start_logging(cli.verbose, cli.log_format);
     exit::report(commands::execute(cli))
 }

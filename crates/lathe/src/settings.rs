@@ -53,3 +53,28 @@ pub fn cache_folder() -> anyhow::Result<PathBuf> {
         .or_else(|| variable("HOME").map(|home| home.join(".cache").join("lathe")));
     base.ok_or_else(|| crate::exit::hinted("no cache folder is known", "set `LATHE_CACHE_DIR` or `HOME`"))
 }
+
+/// The user's home folder.
+pub fn home() -> anyhow::Result<PathBuf> {
+    let home = std::env::var_os("HOME").filter(|value| !value.is_empty());
+    home.map(PathBuf::from)
+        .ok_or_else(|| crate::exit::hinted("no home folder is known", "set `HOME`"))
+}
+
+/// Where DVC keeps the settings of the machine and of the user.
+pub fn dvc_config_folders() -> (Option<PathBuf>, Option<PathBuf>) {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let system = variable("DVC_SYSTEM_CONFIG_DIR").unwrap_or_else(|| {
+        let folders = std::env::var("XDG_CONFIG_DIRS").unwrap_or_default();
+        let first = folders.split(':').find(|folder| !folder.is_empty());
+        Path::new(first.unwrap_or("/etc/xdg")).join("dvc")
+    });
+    let global = variable("DVC_GLOBAL_CONFIG_DIR")
+        .or_else(|| variable("XDG_CONFIG_HOME").map(|base| base.join("dvc")))
+        .or_else(|| variable("HOME").map(|home| home.join(".config/dvc")));
+    (Some(system), global)
+}

@@ -39,7 +39,7 @@ fn the_local_config_decides_over_the_cache_and_a_worktree_shares_it() {
     )
     .unwrap();
     let repo = Repo::discover(folder.path()).unwrap();
-    assert_eq!(repo.cache().folder(), repo.root().join(".dvc/../shared"));
+    assert_eq!(repo.cache().folder(), repo.root().join("shared"));
 
     let (worktree, _) = self::repo();
     share_cache(folder.path(), worktree.path()).unwrap();

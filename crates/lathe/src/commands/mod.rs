@@ -13,6 +13,7 @@ use crate::settings::Place;
 
 pub mod audit;
 pub mod dag;
+pub mod data;
 pub mod demo;
 pub mod deploy;
 pub mod doctor;
@@ -47,10 +48,22 @@ pub struct Call {
     pub folder: PathBuf,
     /// Whether the result is for programs.
     pub json: bool,
+    /// Whether only errors are to be printed.
+    pub quiet: bool,
     server: Option<String>,
 }
 
 impl Call {
+    /// As it was called, in no folder yet and without a server.
+    pub fn quiet_copy(&self) -> Self {
+        Self {
+            folder: PathBuf::new(),
+            json: self.json,
+            quiet: true,
+            server: None,
+        }
+    }
+
     /// The project around the folder.
     pub fn project(&self) -> anyhow::Result<ProjectFile> {
         ProjectFile::discover(&self.folder)
@@ -122,9 +135,24 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
     let call = Call {
         folder,
         json: cli.json,
+        quiet: cli.quiet,
         server: cli.server,
     };
     match cli.command {
+        Command::Add(args) => data::add::execute(args, &call),
+        Command::Checkout(args) => data::checkout::execute(args, &call),
+        Command::CheckIgnore(args) => data::check_ignore::execute(args, &call),
+        Command::Commit(args) => data::commit::execute(args, &call),
+        Command::Config(args) => data::config::execute(args, &call),
+        Command::Data(args) => data::data_status::execute(args, &call),
+        Command::Diff(args) => data::diff::execute(args, &call),
+        Command::Push(args) => data::push::execute(args, &call),
+        Command::Pull(args) => data::pull::execute(args, &call),
+        Command::Fetch(args) => data::fetch::execute(args, &call),
+        Command::Remote(args) => data::remote::execute(args, &call),
+        Command::Move(args) => data::rename::execute(args, &call),
+        Command::Remove(args) => data::remove::execute(args, &call),
+        Command::Unprotect(args) => data::unprotect::execute(args, &call),
         Command::Init(args) => init::execute(args, &call),
         Command::Run(args) => run::execute(args, &call),
         Command::Dag(args) => dag::execute(args, &call),

@@ -1,23 +1,57 @@
+mod intake;
+mod link;
+mod place;
+mod staging;
+
 use std::fs::{self, File, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+pub(crate) use intake::Intake;
+pub use link::LinkKind;
+pub(crate) use link::is_same_file;
+pub(crate) use place::Placer;
+pub(crate) use staging::{Staging, remove_abandoned};
+
 use crate::hash::hash_file;
-use crate::{Content, Error, Result, Tree, write};
+use crate::{Algorithm, Content, Error, Result, Tree, work, write};
 
 /// DVC takes an object of exactly this mode to be whole, and reads one of any other mode again.
-const OBJECT_MODE: u32 = 0o444;
+pub(crate) const OBJECT_MODE: u32 = 0o444;
 
-/// Files and folders by md5, in DVC's layout: `files/md5/ab/cdef…`.
+/// Files and folders by md5, in DVC's layout: `files/md5/ab/cdef…`; of DVC 2 `ab/cdef…`.
 #[derive(Debug, Clone)]
 pub struct Cache {
     folder: PathBuf,
+    algorithm: Algorithm,
+    /// Whether the group may write folders.
+    shared: bool,
 }
 
 impl Cache {
-    pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    pub(crate) fn new(folder: PathBuf, shared: bool) -> Self {
+        Self {
+            folder,
+            algorithm: Algorithm::Md5,
+            shared,
+        }
+    }
+
+    /// The objects in the same folder that were hashed with this algorithm.
+    pub fn of(&self, algorithm: Algorithm) -> Self {
+        Self {
+            algorithm,
+            ..self.clone()
+        }
+    }
+
+    /// Where the objects of its algorithm are.
+    pub(crate) fn objects(&self) -> PathBuf {
+        match self.algorithm {
+            Algorithm::Md5 => self.folder.join("files/md5"),
+            Algorithm::Md5Dos2Unix => self.folder.clone(),
+        }
     }
 
     /// Where `files/` and `runs/` are.
@@ -28,7 +62,7 @@ impl Cache {
     /// Where the object is or would be; `None` if `md5` is no md5.
     pub fn object(&self, md5: &str) -> Option<PathBuf> {
         is_md5(md5.strip_suffix(".dir").unwrap_or(md5))
-            .then(|| self.folder.join("files/md5").join(&md5[..2]).join(&md5[2..]))
+            .then(|| self.objects().join(&md5[..2]).join(&md5[2..]))
     }
 
     /// Whether the object is there and, for a folder, all its files are.
@@ -39,15 +73,28 @@ impl Cache {
         if !md5.ends_with(".dir") {
             return Ok(true);
         }
-        for entry in self.tree(md5)?.entries() {
-            if !self.holds_object(&entry.md5)? {
-                return Ok(false);
+        let tree = self.tree(md5)?;
+        let held = work::each(tree.entries(), |entry| {
+            if self.holds_object(&entry.md5)? {
+                Ok(())
+            } else {
+                Err(missing(&entry.md5))
             }
+        });
+        match held {
+            Ok(_) => Ok(true),
+            Err(Error::MissingObject { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(true)
     }
 
-    fn holds_object(&self, md5: &str) -> Result<bool> {
+    /// Whether this one object is there, whatever it lists; also among those of DVC 2.
+    pub fn holds_one(&self, md5: &str) -> Result<bool> {
+        Ok(self.holds_object(md5)? || self.of(Algorithm::Md5Dos2Unix).holds_object(md5)?)
+    }
+
+    /// Whether this one object is there, whatever it lists.
+    pub(crate) fn holds_object(&self, md5: &str) -> Result<bool> {
         let Some(path) = self.object(md5) else {
             return Ok(false);
         };
@@ -60,7 +107,7 @@ impl Cache {
             return Ok(true);
         }
         let (found, _) = hash_file(&path)?;
-        if md5.strip_suffix(".dir").unwrap_or(md5) != found {
+        if self.algorithm == Algorithm::Md5 && md5.strip_suffix(".dir").unwrap_or(md5) != hex::encode(found) {
             write::remove_path(&path)?;
             return Ok(false);
         }
@@ -81,30 +128,16 @@ impl Cache {
     /// Keeps what was hashed at `path`; for a folder its files first, so that a `.dir` object never lists what is
     /// not there.
     pub fn save(&self, content: &Content, path: &Path) -> Result<()> {
+        let intake = Intake::new(self, None);
         let Some(tree) = &content.tree else {
-            return self.save_file(&content.hashed.md5, path);
+            intake.keep_known(&content.hashed.md5, path)?;
+            return intake.finish();
         };
-        for entry in tree.entries() {
-            self.save_file(&entry.md5, &path.join(&entry.relpath))?;
-        }
-        let md5 = &content.hashed.md5;
-        if self.holds_object(md5)? {
-            return Ok(());
-        }
-        let target = self.object(md5).ok_or_else(|| missing(md5))?;
-        let mut file = write::new_beside(&target)?;
-        file.write_all(&tree.to_bytes()).map_err(Error::write(&target))?;
-        keep(file, &target)
-    }
-
-    fn save_file(&self, md5: &str, path: &Path) -> Result<()> {
-        if self.holds_object(md5)? {
-            return Ok(());
-        }
-        let target = self.object(md5).ok_or_else(|| missing(md5))?;
-        let file = write::new_beside(&target)?;
-        copy(path, file.as_file(), &target)?;
-        keep(file, &target)
+        work::each(tree.entries(), |entry| {
+            intake.keep_known(&entry.md5, &path.join(&entry.relpath))
+        })?;
+        intake.put_tree(&content.hashed.md5, tree)?;
+        intake.finish()
     }
 
     /// Puts the object at `path`, in the place of whatever is there.
@@ -126,7 +159,8 @@ impl Cache {
     fn checkout_file(&self, md5: &str, is_exec: bool, path: &Path) -> Result<()> {
         let object = self.object(md5).ok_or_else(|| missing(md5))?;
         let file = write::new_beside(path)?;
-        copy(&object, file.as_file(), path)?;
+        let source = File::open(&object).map_err(Error::read(&object))?;
+        link::copy_bytes(&source, file.as_file()).map_err(Error::write(path))?;
         if is_exec {
             let meta = file.as_file().metadata().map_err(Error::write(path))?;
             let mode = meta.permissions().mode() | 0o100;
@@ -140,29 +174,8 @@ impl Cache {
     }
 }
 
-fn missing(md5: &str) -> Error {
+pub(crate) fn missing(md5: &str) -> Error {
     Error::MissingObject { md5: md5.to_owned() }
-}
-
-fn keep(file: tempfile::NamedTempFile, target: &Path) -> Result<()> {
-    let made = file.as_file();
-    made.set_permissions(Permissions::from_mode(OBJECT_MODE))
-        .map_err(Error::write(target))?;
-    // Its mode tells DVC never to read it again, so it must be whole even after a power cut.
-    made.sync_all().map_err(Error::write(target))?;
-    file.persist(target)
-        .map_err(|error| Error::write(target)(error.error))?;
-    Ok(())
-}
-
-/// Shares the blocks where the filesystem can, and copies the bytes where it cannot.
-fn copy(from: &Path, mut to: &File, target: &Path) -> Result<()> {
-    let mut source = File::open(from).map_err(Error::read(from))?;
-    if rustix::fs::ioctl_ficlone(to, &source).is_ok() {
-        return Ok(());
-    }
-    std::io::copy(&mut source, &mut to).map_err(Error::write(target))?;
-    Ok(())
 }
 
 pub(crate) fn is_md5(text: &str) -> bool {

@@ -1,8 +1,10 @@
+//! Removes deleted records.
+
 use lathe_blob::{ArtifactPath, Artifacts};
 use lathe_store::{Doomed, GcWanted, Location, Store};
 use lathe_types::{ExperimentId, Millis, RunId};
 
-use super::Call;
+use crate::commands::Call;
 use crate::exit::{Outcome, hinted};
 use crate::settings::Place;
 use crate::{clock, terminal, wiring};
@@ -10,18 +12,11 @@ use crate::{clock, terminal, wiring};
 /// Uploads in parts that nobody went on with for so long are given up.
 const PARTS_IDLE_MS: i64 = 7 * 86_400_000;
 
-/// Remove for good what was deleted: runs, logged models and experiments, with their artifacts.
-///
-/// What a registered version was made from stays, and so do artifacts that an import linked. It may be interrupted, and
-/// run beside a server; the next one goes on.
-///
-/// Examples:
-///   lathe gc --dry                           says what would go
-///   lathe gc --older-than 30d                what was deleted more than 30 days ago
-///   lathe gc --experiment-ids 3,4            these experiments, with all they hold
+/// Which deleted records go, and where they are.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
-pub struct Args {
+#[group(skip)]
+#[command(next_help_heading = "Records")]
+pub struct Options {
     /// Only what was deleted longer ago than this: `30d`, `1d12h`, `90m`.
     #[arg(long, value_name = "SPAN")]
     older_than: Option<String>,
@@ -31,9 +26,6 @@ pub struct Args {
     /// Only these experiments with all they hold; they must be deleted.
     #[arg(long, value_delimiter = ',', value_name = "ID")]
     experiment_ids: Vec<String>,
-    /// Only say what would go.
-    #[arg(long)]
-    dry: bool,
     /// The database; `.lathe/lathe.db` if absent.
     #[arg(
         long,
@@ -50,6 +42,13 @@ pub struct Args {
     default_artifact_root: Option<String>,
 }
 
+impl Options {
+    /// Whether an option says which records are meant.
+    pub fn names_records(&self) -> bool {
+        self.older_than.is_some() || !self.run_ids.is_empty() || !self.experiment_ids.is_empty()
+    }
+}
+
 /// What was removed, or would be.
 #[derive(Debug, Default, serde::Serialize)]
 struct Report {
@@ -60,7 +59,7 @@ struct Report {
 }
 
 /// Removes, and tells what.
-pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
+pub fn execute(args: Options, dry: bool, call: &Call) -> anyhow::Result<Outcome> {
     let now = clock::now();
     let wanted = GcWanted {
         before: args
@@ -91,7 +90,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     {
         return Err(hinted(
             format!("there are no records at `{}`", path.display()),
-            "name their database with `--backend-store-uri`",
+            "name their database with `--backend-store-uri`, or say which data is used, as with `--workspace`",
         ));
     }
     let artifacts = match &args.artifacts_destination {
@@ -108,9 +107,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             options.default_artifact_root = root;
         }
         let state = wiring::open_parts(&database, &artifacts, options)?.state;
-        collect(&state.store, &state.artifacts, wanted, args.dry, now).await
+        collect(&state.store, &state.artifacts, wanted, dry, now).await
     })?;
-    tell(call, &report, args.dry)?;
+    tell(call, &report, dry)?;
     Ok(Outcome::Done)
 }
 

@@ -1,0 +1,101 @@
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::{Error, Result};
+
+const PREFIX: &str = ".lathe-staging-";
+
+/// A folder for files that are not whole yet, on the filesystem that they will be renamed within. It goes with the
+/// process; what a killed process left is removed by the next one that stages in the same place.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    folder: PathBuf,
+    /// Held as long as the folder is in use.
+    lock: File,
+    next: AtomicUsize,
+}
+
+impl Staging {
+    /// Makes the folder inside of `parent`.
+    pub fn inside(parent: &Path) -> Result<Self> {
+        fs::create_dir_all(parent).map_err(Error::write(parent))?;
+        remove_abandoned(parent);
+        let folder = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempdir_in(parent)
+            .map_err(Error::write(parent))?
+            .keep();
+        let lock = File::open(&folder).map_err(Error::read(&folder))?;
+        // Nobody else knows the folder yet; on a filesystem without locks nothing is ever taken for abandoned.
+        let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        Ok(Self {
+            folder,
+            lock,
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    /// A name in it that nobody has.
+    pub fn name(&self) -> PathBuf {
+        self.folder
+            .join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// A new file in it, and its name.
+    pub fn create(&self) -> Result<(File, PathBuf)> {
+        let path = self.name();
+        let file = File::create_new(&path).map_err(Error::write(&path))?;
+        Ok((file, path))
+    }
+
+    /// The folder, open.
+    pub fn handle(&self) -> &File {
+        &self.lock
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What stays is removed by the next one.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Removes what killed processes left in a folder.
+pub(crate) fn remove_abandoned(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        let Ok(folder) = File::open(entry.path()) else {
+            continue;
+        };
+        if flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_process_left_is_removed_and_what_a_living_one_uses_is_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let abandoned = parent.path().join(format!("{PREFIX}x"));
+        fs::create_dir(&abandoned).unwrap();
+        fs::write(abandoned.join("0"), "half").unwrap();
+        let living = Staging::inside(parent.path()).unwrap();
+        living.create().unwrap();
+        assert!(!abandoned.exists());
+        let other = Staging::inside(parent.path()).unwrap();
+        assert!(living.folder.join("0").exists());
+        drop((living, other));
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,142 @@
+//! The locks that DVC takes, so that both tools keep out of each other's way.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::Deserialize;
+
+use crate::cache::remove_abandoned;
+use crate::{Error, Repo, Result};
+
+const PATIENCE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Keeps `dvc` and other `lathe` processes from changing the repository while it lives.
+#[derive(Debug)]
+pub struct RepoLock {
+    _file: File,
+}
+
+impl RepoLock {
+    /// Takes `.dvc/tmp/lock`, which every command of DVC holds, and looks whether a running stage of DVC, which lets
+    /// go of it, reads or writes one of `paths` (absolute). Waits for three seconds, as DVC does.
+    pub fn acquire(repo: &Repo, paths: &[&Path]) -> Result<Self> {
+        let folder = repo.tmp();
+        fs::create_dir_all(&folder).map_err(Error::write(&folder))?;
+        let path = folder.join("lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(Error::write(&path))?;
+        let started = Instant::now();
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) if started.elapsed() < PATIENCE => {
+                    std::thread::sleep(PAUSE)
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    let holder = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
+                    return Err(Error::Locked { path, holder });
+                }
+                Err(errno) => return Err(Error::write(&path)(errno.into())),
+            }
+        }
+        // As DVC's own: whoever is kept out may read who holds it.
+        let note = format!(" {}\n", std::process::id());
+        file.seek(SeekFrom::Start(0)).map_err(Error::write(&path))?;
+        file.set_len(0).map_err(Error::write(&path))?;
+        file.write_all(note.as_bytes()).map_err(Error::write(&path))?;
+        check_stages(&folder.join("rwlock"), paths)?;
+        // Whoever holds the lock is the only one who works here.
+        remove_abandoned(&folder);
+        remove_abandoned(repo.cache().folder());
+        Ok(Self { _file: file })
+    }
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    pid: i32,
+    cmd: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Owners {
+    write: BTreeMap<PathBuf, Owner>,
+    read: BTreeMap<PathBuf, Vec<Owner>>,
+}
+
+fn check_stages(file: &Path, paths: &[&Path]) -> Result<()> {
+    let text = match fs::read(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::read(file)(error)),
+    };
+    // DVC writes it in place: a killed one leaves half of it, which names nobody who is alive.
+    let owners: Owners = serde_json::from_slice(&text).unwrap_or_default();
+    let readers = owners
+        .read
+        .iter()
+        .flat_map(|(path, owners)| owners.iter().map(move |owner| (path, owner)));
+    for (path, owner) in owners.write.iter().chain(readers) {
+        let overlaps = paths
+            .iter()
+            .any(|own| own.starts_with(path) || path.starts_with(own));
+        let is_own = owner.pid.cast_unsigned() == std::process::id();
+        if overlaps && !is_own && is_alive(owner.pid) {
+            return Err(Error::Busy {
+                path: path.clone(),
+                pid: owner.pid,
+                command: owner.cmd.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn is_alive(pid: i32) -> bool {
+    let Some(pid) = rustix::process::Pid::from_raw(pid) else {
+        return false;
+    };
+    !matches!(
+        rustix::process::test_kill_process(pid),
+        Err(rustix::io::Errno::SRCH)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_not_while_a_stage_of_dvc_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let repo = Repo::init(folder.path()).unwrap();
+        let held = RepoLock::acquire(&repo, &[]).unwrap();
+        let error = RepoLock::acquire(&repo, &[]).unwrap_err();
+        assert!(
+            matches!(error, Error::Locked { ref holder, .. } if *holder == std::process::id().to_string())
+        );
+        drop(held);
+
+        let data = repo.root().join("data");
+        let owner = serde_json::json!({ "pid": 1, "cmd": "dvc repro" });
+        let owners = serde_json::json!({ "write": { data.to_str().unwrap(): owner }, "read": {} });
+        fs::write(repo.tmp().join("rwlock"), owners.to_string()).unwrap();
+        let inside = data.join("file");
+        assert!(matches!(
+            RepoLock::acquire(&repo, &[&inside]),
+            Err(Error::Busy { pid: 1, .. })
+        ));
+        assert!(RepoLock::acquire(&repo, &[&repo.root().join("other")]).is_ok());
+    }
+}

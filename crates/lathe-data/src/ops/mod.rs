@@ -1,0 +1,18 @@
+//! What people do with data: each operation looks at everything first, refuses what it must, and only then changes
+//! files.
+
+mod add;
+mod checkout;
+mod commit;
+mod compare;
+mod place;
+mod status;
+
+mod links;
+
+pub use add::{AddOptions, Added, add};
+pub use checkout::{Checkout, CheckoutOptions, checkout};
+pub use commit::{commit, commit_to_cache};
+pub use compare::{Differences, Index, IndexEntry, compare, index_of_records, index_of_workspace};
+pub use place::{move_data, remove, unprotect};
+pub use status::{OutChange, out_change};

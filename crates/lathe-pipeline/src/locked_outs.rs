@@ -1,0 +1,133 @@
+use std::path::{Path, PathBuf};
+
+use lathe_data::{Tracked, normal_path, recorded};
+
+use crate::yaml::{Node, Value, read};
+use crate::{Error, Result};
+
+/// The outputs that a `dvc.lock` lists, without resolving the `dvc.yaml` beside it: that is only looked at for what
+/// decides over their data (`wdir`, `cache`, `push`, `remote`), so this also reads other commits, whose parameters are
+/// not at hand. `file` is the absolute path of the `dvc.yaml`.
+pub fn locked_outs(file: &Path, definition: &str, lock: &str) -> Result<Vec<Tracked>> {
+    let parse = |text: &str, name: PathBuf| {
+        read(text).map_err(|source| Error::Syntax {
+            file: name.display().to_string(),
+            source,
+        })
+    };
+    let definition = parse(definition, file.to_owned())?;
+    let lock = parse(lock, file.with_file_name("dvc.lock"))?;
+    let stages = match lock.find("schema") {
+        Some(_) => lock.find("stages"),
+        // As the first version of the format had it.
+        None => Some(&lock),
+    };
+    let mut found = Vec::new();
+    for (name, entry) in stages.and_then(Node::as_map).unwrap_or_default() {
+        let name = name.to_key();
+        let group = name.split('@').next().unwrap_or_default();
+        let body = definition.find("stages").and_then(|stages| {
+            let defined = stages.find(&name).or_else(|| stages.find(group))?;
+            Some(defined.find("do").unwrap_or(defined))
+        });
+        // What was removed from the pipeline is not tracked any more.
+        let Some(body) = body else { continue };
+        let wdir = body
+            .find("wdir")
+            .and_then(Node::as_str)
+            .filter(|wdir| !wdir.contains("${"));
+        let folder = file.parent().unwrap_or(Path::new("/")).join(wdir.unwrap_or("."));
+        let place = |item: &Node| Some(normal_path(&folder.join(item.find("path")?.as_str()?)));
+        let deps: Vec<PathBuf> = items(entry, "deps").iter().filter_map(place).collect();
+        for item in items(entry, "outs") {
+            let Some(path) = item.find("path").and_then(Node::as_str) else {
+                continue;
+            };
+            let options = options_of(body, path);
+            let flag = |key: &str| {
+                let value = options
+                    .and_then(|options| options.find(key))
+                    .map(|node| &node.value);
+                !matches!(value, Some(Value::Bool(false)))
+            };
+            let remote = options.and_then(|options| options.find("remote")?.as_str().map(str::to_owned));
+            found.push(Tracked {
+                at: normal_path(&folder.join(path)),
+                file: file.to_owned(),
+                stage: Some(name.clone()),
+                recorded: recorded(item).ok().flatten(),
+                is_cached: flag("cache") && !path.contains("://") && item.find("files").is_none(),
+                is_pushed: flag("push"),
+                remote,
+                deps: deps.clone(),
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn items<'a>(node: &'a Node, key: &str) -> &'a [Node] {
+    match node.find(key).map(|node| &node.value) {
+        Some(Value::List(items)) => items,
+        _ => &[],
+    }
+}
+
+/// The options of an output: `{path: {cache: false}}`.
+fn options_of<'a>(body: &'a Node, path: &str) -> Option<&'a Node> {
+    let lists = ["outs", "metrics", "plots"]
+        .iter()
+        .flat_map(|key| items(body, key));
+    let entries = lists.filter_map(Node::as_map).flatten();
+    entries
+        .filter(|(written, _)| written.as_str().is_some_and(|written| may_be(written, path)))
+        .map(|(_, options)| options)
+        .next()
+}
+
+/// Whether a path with `${…}` in it may have become this one.
+fn may_be(written: &str, path: &str) -> bool {
+    let Some((before, rest)) = written.split_once("${") else {
+        return normal_path(Path::new(written)) == normal_path(Path::new(path));
+    };
+    let after = rest.rsplit_once('}').map_or("", |(_, after)| after);
+    before.len() + after.len() <= path.len() && path.starts_with(before) && path.ends_with(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_listed_with_what_decides_over_their_data() {
+        let definition = "stages:
+  train:
+    foreach: [a, b]
+    do:
+      wdir: work
+      cmd: x
+      outs: [../model]
+      metrics:
+      - m/${item}.json: {cache: false}
+";
+        let lock = "schema: '2.0'
+stages:
+  train@a:
+    cmd: x
+    deps:
+    - {path: in.csv, hash: md5, md5: d751713988987e9331980363e24189ce}
+    outs:
+    - {path: ../model, hash: md5, md5: d751713988987e9331980363e24189ce, size: 3}
+    - {path: m/a.json, hash: md5, md5: d751713988987e9331980363e24189ce, size: 3}
+  gone: {cmd: y, outs: [{path: z, md5: d751713988987e9331980363e24189ce}]}
+";
+        let outs = locked_outs(Path::new("/r/dvc.yaml"), definition, lock).unwrap();
+        let listed: Vec<_> = outs
+            .iter()
+            .map(|out| (out.at.to_str().unwrap(), out.is_cached))
+            .collect();
+        assert_eq!(listed, [("/r/model", true), ("/r/work/m/a.json", false)]);
+        assert_eq!(outs[0].deps, [PathBuf::from("/r/work/in.csv")]);
+        assert_eq!(outs[0].address(Path::new("/r")), "train@a");
+    }
+}

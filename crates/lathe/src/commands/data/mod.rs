@@ -1,0 +1,156 @@
+//! Commands about data: what DVC's commands of the same names do, on the same files.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lathe_data::{DvcFile, Repo, RepoLock, Selected, Selection, Tracked};
+
+use super::Call;
+use crate::exit::hinted;
+use crate::git;
+
+pub mod add;
+pub mod check_ignore;
+pub mod checkout;
+pub mod commit;
+pub mod config;
+pub mod data_status;
+pub mod diff;
+pub mod fetch;
+pub mod pull;
+pub mod push;
+pub mod remote;
+pub mod remove;
+pub mod rename;
+pub mod status;
+pub mod stores;
+pub mod sync;
+pub mod unprotect;
+
+/// The data of a project as it is written down.
+pub struct Data {
+    /// Where its cache is.
+    pub repo: Repo,
+    /// Where the user is: absolute, without links.
+    pub folder: PathBuf,
+    /// `.dvc` files.
+    pub files: Vec<DvcFile>,
+    /// What they and the locks of pipelines track.
+    pub all: Vec<Tracked>,
+}
+
+impl Data {
+    /// Reads what the workspace says.
+    pub fn open(call: &Call) -> anyhow::Result<Self> {
+        let folder = std::fs::canonicalize(&call.folder)
+            .with_context(|| format!("failed to read `{}`", call.folder.display()))?;
+        let repo = Repo::discover(&folder)?;
+        let collected = lathe_data::collect(&repo)?;
+        let mut all: Vec<Tracked> = collected
+            .dvc_files
+            .iter()
+            .flat_map(Tracked::of_dvc_file)
+            .collect();
+        for file in &collected.pipelines {
+            all.extend(of_pipeline(file)?);
+        }
+        Ok(Self {
+            repo,
+            folder,
+            files: collected.dvc_files,
+            all,
+        })
+    }
+
+    /// What another commit tracks.
+    pub fn at_revision(&self, revision: &str) -> anyhow::Result<Vec<Tracked>> {
+        let files = git::definitions(self.repo.root(), revision)?;
+        let mut all = Vec::new();
+        for (path, text) in &files {
+            let at = self.repo.root().join(path);
+            if path.ends_with(lathe_data::SUFFIX) {
+                all.extend(Tracked::of_dvc_file(&DvcFile::parse(&at, text.clone())?));
+            } else if let Some(folder) = path.strip_suffix("dvc.yaml") {
+                let lock = files.get(&format!("{folder}dvc.lock")).map_or("", String::as_str);
+                all.extend(lathe_pipeline::locked_outs(&at, text, lock)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Takes the repository's locks, for a command that changes something.
+    pub fn lock(&self) -> anyhow::Result<RepoLock> {
+        let paths: Vec<&Path> = self.all.iter().map(|out| out.at.as_path()).collect();
+        Ok(RepoLock::acquire(&self.repo, &paths)?)
+    }
+
+    /// What the targets mean.
+    pub fn select(&self, targets: &[String], selection: Selection) -> anyhow::Result<Vec<Selected<'_>>> {
+        Ok(lathe_data::select(
+            &self.repo,
+            &self.all,
+            targets,
+            &self.folder,
+            selection,
+        )?)
+    }
+
+    /// The `.dvc` file that a target names, itself or by what it tracks.
+    pub fn file(&self, target: &str) -> anyhow::Result<&DvcFile> {
+        let path = lathe_data::normal_path(&self.folder.join(target));
+        let found = self
+            .files
+            .iter()
+            .find(|file| file.path() == path || file.outs().iter().any(|out| file.place_of(out) == path));
+        found.ok_or_else(|| {
+            hinted(
+                format!("no `.dvc` file tracks `{target}`"),
+                "name a `.dvc` file or what it tracks; `lathe status` lists them",
+            )
+        })
+    }
+
+    /// A path as the user sees it.
+    pub fn shown(&self, path: &Path) -> String {
+        lathe_data::relative_path(path, &self.folder)
+    }
+
+    /// Tells git of changed files, if the project wants that, or the user how to do it.
+    pub fn stage(&self, paths: &[PathBuf], quiet: bool) -> anyhow::Result<()> {
+        if self.repo.no_scm() || !git::is_repository(self.repo.root()) {
+            return Ok(());
+        }
+        let mut shown: Vec<String> = paths.iter().map(|path| self.shown(path)).collect();
+        shown.sort();
+        shown.dedup();
+        if shown.is_empty() {
+            return Ok(());
+        }
+        if self
+            .repo
+            .config()
+            .find_bool("core", "autostage")?
+            .unwrap_or(false)
+        {
+            return git::stage(&self.folder, &shown);
+        }
+        if !quiet {
+            println!(
+                "\nto track the changes with git, run\n\n    git add {}\n",
+                shown.join(" ")
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What a `dvc.yaml` and the lock beside it track.
+fn of_pipeline(file: &Path) -> anyhow::Result<Vec<Tracked>> {
+    let read = |path: &Path| match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error).with_context(|| format!("failed to read `{}`", path.display())),
+    };
+    let lock = file.with_file_name("dvc.lock");
+    Ok(lathe_pipeline::locked_outs(file, &read(file)?, &read(&lock)?)?)
+}

@@ -1,0 +1,146 @@
+use std::path::Path;
+
+use lathe_data::remote::compare_with_remote;
+use lathe_data::{Repo, ops};
+use serde_json::{Map, Value, json};
+
+use super::Data;
+use super::sync::{self, Scope};
+use crate::commands::Call;
+use crate::exit::Outcome;
+use crate::terminal;
+
+/// Which remote the cache is compared with, and for which commits.
+#[derive(Debug, Default, clap::Args)]
+pub struct CloudOptions {
+    /// Compare the cache with a remote.
+    #[arg(short, long)]
+    cloud: bool,
+    /// The remote; the default one if absent.
+    #[arg(short, long, value_name = "NAME")]
+    remote: Option<String>,
+    /// Requests at once.
+    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Data of all branches.
+    #[arg(short, long)]
+    all_branches: bool,
+    /// Data of all tags.
+    #[arg(short = 'T', long)]
+    all_tags: bool,
+    /// Data of all commits.
+    #[arg(short = 'A', long)]
+    all_commits: bool,
+}
+
+impl CloudOptions {
+    /// Whether a remote is meant.
+    pub fn is_wanted(&self) -> bool {
+        self.cloud || self.remote.is_some()
+    }
+
+    /// The same, for what moves data.
+    pub fn scope(&self) -> Scope {
+        Scope {
+            remote: self.remote.clone(),
+            jobs: self.jobs,
+            all_branches: self.all_branches,
+            all_tags: self.all_tags,
+            all_commits: self.all_commits,
+            ..Scope::default()
+        }
+    }
+}
+
+/// Compares the cache with a remote.
+pub fn cloud(scope: &Scope, targets: &[String], call: &Call) -> anyhow::Result<Outcome> {
+    let data = Data::open(call)?;
+    let mut found = std::collections::BTreeMap::new();
+    for job in sync::jobs(&data, scope, targets, true)? {
+        for (path, state) in compare_with_remote(&data.repo, &job.remote, &job.objects)? {
+            found.insert(data.shown(&data.repo.root().join(path)), state.as_str());
+        }
+    }
+    if call.json {
+        terminal::print_json(&found)?;
+    } else if call.quiet {
+        return Ok(if found.is_empty() {
+            Outcome::Done
+        } else {
+            Outcome::Changed
+        });
+    } else if found.is_empty() {
+        println!("cache and remote are in sync");
+    }
+    if !call.json {
+        for (path, state) in &found {
+            let state = format!("{state}:");
+            println!("\t{state:<20}{path}");
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Divides targets into those of `.dvc` files and those of pipelines.
+pub fn divide(repo: &Repo, targets: &[String], folder: &Path) -> (Vec<String>, Vec<String>) {
+    let is_of_data = |target: &&String| {
+        let path = folder.join(target);
+        let beside = path.with_file_name(format!(
+            "{}{}",
+            path.file_name().unwrap_or_default().to_string_lossy(),
+            lathe_data::SUFFIX
+        ));
+        target.ends_with(lathe_data::SUFFIX)
+            || beside.exists()
+            || (path.exists() && path != repo.root().join("dvc.yaml"))
+    };
+    targets.iter().cloned().partition(|target| is_of_data(&target))
+}
+
+/// Whether there is no `.dvc` file.
+pub fn tracks_nothing(repo: &Repo) -> anyhow::Result<bool> {
+    Ok(lathe_data::collect(repo)?.dvc_files.is_empty())
+}
+
+/// How data of `.dvc` files differs from what they say, as `dvc status --json` says it: by file, what changed.
+pub fn changes(call: &Call, targets: &[String]) -> anyhow::Result<Map<String, Value>> {
+    let data = Data::open(call)?;
+    let mut all = Map::new();
+    let places: Vec<_> = targets
+        .iter()
+        .map(|target| lathe_data::normal_path(&data.folder.join(target)))
+        .collect();
+    for out in data.all.iter().filter(|out| out.stage.is_none()) {
+        let is_meant = places.is_empty()
+            || places
+                .iter()
+                .any(|place| *place == out.file || out.at.starts_with(place));
+        if !is_meant {
+            continue;
+        }
+        let Some(change) = ops::out_change(&data.repo, out)? else {
+            continue;
+        };
+        let entry = all
+            .entry(out.address(&data.folder))
+            .or_insert_with(|| json!([{ "changed outs": {} }]));
+        entry[0]["changed outs"][out.shown(&data.folder)] = change.as_str().into();
+    }
+    Ok(all)
+}
+
+/// As `dvc status` prints it.
+pub fn print(changes: &Map<String, Value>) {
+    for (file, entries) in changes {
+        println!("{file}:");
+        for entry in entries.as_array().into_iter().flatten() {
+            for (what, paths) in entry.as_object().into_iter().flatten() {
+                println!("\t{what}:");
+                for (path, state) in paths.as_object().into_iter().flatten() {
+                    let state = format!("{}:", state.as_str().unwrap_or_default());
+                    println!("\t\t{state:<20}{path}");
+                }
+            }
+        }
+    }
+}
