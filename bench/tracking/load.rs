@@ -2,8 +2,9 @@
 //! that need not be. It shares the cores with the server it measures.
 //!
 //!     load HOST:PORT log-metric|log-batch CLIENTS SECONDS RUN_ID…
+//!     load HOST:PORT post CLIENTS SECONDS PATH FILE
 //!
-//! Each client logs to a run of its own. Prints one line of JSON.
+//! Each client logs to a run of its own, or posts the file's JSON to the path. Prints one line of JSON.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -44,14 +45,23 @@ fn work(address: &str, kind: &str, run: &str, client: usize, begin: Instant, end
     let (mut times, mut failed, mut step) = (Vec::new(), 0, 0_u64);
     let mut stream = connect(address);
     let mut buffer = vec![0; 64 * 1024];
+    // The same bytes each time: made once.
+    let fixed = (kind == "post").then(|| {
+        let file = std::env::args().nth(6).expect("a file to post");
+        (run.to_owned(), std::fs::read_to_string(file).expect("a file that can be read"))
+    });
+    let fixed = fixed.map(|(path, body)| head(address, &path, &body));
     std::thread::sleep(begin.saturating_duration_since(Instant::now()));
     while Instant::now() < end {
         step += 1;
-        let body = body(kind, run, client, step);
-        let request = format!(
-            "POST /api/2.0/mlflow/runs/{kind} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let made;
+        let request = match &fixed {
+            Some(request) => request,
+            None => {
+                made = head(address, &format!("/api/2.0/mlflow/runs/{kind}"), &body(kind, run, client, step));
+                &made
+            }
+        };
         let started = Instant::now();
         match exchange(&mut stream, request.as_bytes(), &mut buffer) {
             Some(true) => times.push(started.elapsed().as_nanos() as u64),
@@ -63,6 +73,13 @@ fn work(address: &str, kind: &str, run: &str, client: usize, begin: Instant, end
         }
     }
     (times, failed)
+}
+
+fn head(address: &str, path: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn connect(address: &str) -> TcpStream {

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use serde::ser::{Serialize, SerializeSeq, Serializer};
 use serde_json::{Map, Value};
 
 use crate::PredictError;
@@ -97,6 +98,27 @@ impl Values {
         }
     }
 
+    /// Writes values `range` as JSON: as [`Values::value`] gives them, without a tree in between.
+    fn write<S: SerializeSeq>(&self, range: std::ops::Range<usize>, into: &mut S) -> Result<(), S::Error> {
+        fn all<T: Serialize, S: SerializeSeq>(
+            values: impl Iterator<Item = T>,
+            into: &mut S,
+        ) -> Result<(), S::Error> {
+            for value in values {
+                into.serialize_element(&value)?;
+            }
+            Ok(())
+        }
+        match self {
+            Self::Float(values) => all(values[range].iter().map(|value| f64::from(*value)), into),
+            Self::Double(values) => all(values[range].iter(), into),
+            Self::Integer(values) => all(values[range].iter(), into),
+            Self::Long(values) => all(values[range].iter(), into),
+            Self::Boolean(values) => all(values[range].iter(), into),
+            Self::Text(values) => all(values[range].iter(), into),
+        }
+    }
+
     /// The datatype of the Open Inference Protocol.
     pub fn datatype(&self) -> &'static str {
         match self {
@@ -156,6 +178,43 @@ impl Output {
                 };
                 Value::Object(keys.iter().map(name).zip(values).collect())
             }
+        }
+    }
+}
+
+/// As one flat list, row by row.
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.len()))?;
+        self.write(0..self.len(), &mut list)?;
+        list.end()
+    }
+}
+
+/// Values of one row as a list.
+struct RowOf<'a>(&'a Values, std::ops::Range<usize>);
+
+impl Serialize for RowOf<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.1.len()))?;
+        self.0.write(self.1.clone(), &mut list)?;
+        list.end()
+    }
+}
+
+/// As [`Answers::values`] gives them, without a tree in between.
+impl Serialize for Answers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let [only] = self.outputs.as_slice() else {
+            return self.values().serialize(serializer);
+        };
+        match (only.width, &only.keys) {
+            (None, _) => only.values.serialize(serializer),
+            (Some(width), None) => {
+                let rows = (0..only.rows()).map(|row| RowOf(&only.values, row * width..(row + 1) * width));
+                serializer.collect_seq(rows)
+            }
+            (Some(_), Some(_)) => self.values().serialize(serializer),
         }
     }
 }

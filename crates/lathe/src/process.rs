@@ -69,7 +69,13 @@ const GRACE: Duration = Duration::from_secs(3);
 pub async fn serve_until_stopped(
     listener: tokio::net::TcpListener,
     router: axum::Router,
+    mut signals: StopSignals,
 ) -> anyhow::Result<()> {
+    use axum::serve::ListenerExt as _;
+    let listener = listener.tap_io(|stream| {
+        // Answers are written whole; a platform that cannot say so only answers later.
+        let _ = stream.set_nodelay(true);
+    });
     let (asked, stop) = tokio::sync::oneshot::channel::<()>();
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
     let serve = axum::serve(listener, service).with_graceful_shutdown(async {
@@ -80,7 +86,7 @@ pub async fn serve_until_stopped(
     tokio::pin!(serve);
     tokio::select! {
         ended = &mut serve => return ended.context("the server stopped"),
-        heard = stop_requested() => heard.context("signals cannot be heard")?,
+        () = signals.heard() => {}
     }
     let _ = asked.send(());
     match tokio::time::timeout(GRACE, serve).await {
@@ -89,13 +95,28 @@ pub async fn serve_until_stopped(
     }
 }
 
-/// Resolves on Ctrl-C and on a request to terminate.
-async fn stop_requested() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminate.recv() => {}
+/// Ctrl-C and the request to terminate. From when this is made, neither ends the process by itself: so it is made before
+/// anybody is told that the server is ready.
+pub struct StopSignals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    /// Within a runtime.
+    pub fn listen() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let of_kind = |kind| signal(kind).context("signals cannot be heard");
+        Ok(Self {
+            interrupt: of_kind(SignalKind::interrupt())?,
+            terminate: of_kind(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    async fn heard(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

@@ -13,6 +13,7 @@ use lathe_types::samples::Sample;
 use lathe_types::{Millis, PredictionId};
 
 use super::deployments::{Deployments, Live, LiveTarget};
+use super::statistics::Reason;
 
 /// An answered request.
 pub(super) struct Answered {
@@ -228,7 +229,8 @@ async fn ask(
     let result = predict(target, table, draw, deadline).await;
     let took = started.elapsed();
     if let Ok(served) = &target.model {
-        served.totals.answered(result.is_ok(), took, now().0);
+        let failed = result.as_ref().err().map(Reason::from);
+        served.totals.answered(failed, took, now().0);
     }
     let failed = match &result {
         Ok(_) => false,

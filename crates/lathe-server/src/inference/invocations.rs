@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
-use lathe_serving::{PredictError, Signature, Table, without_bare_nan};
-use serde::Deserialize;
+use lathe_serving::{Answers, ColumnType, PredictError, Signature, Table, without_bare_nan};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::answer::{PREDICTION_ID, Refusal, Request, answer, unread};
@@ -71,7 +71,9 @@ impl From<BytesRejection> for ScoringError {
 impl From<PredictError> for ScoringError {
     fn from(error: PredictError) -> Self {
         let code = match error {
-            PredictError::MissingColumn { .. } | PredictError::Shape(_) => "INVALID_PARAMETER_VALUE",
+            PredictError::MissingColumn { .. }
+            | PredictError::Shape(_)
+            | PredictError::UnevenColumns { .. } => "INVALID_PARAMETER_VALUE",
             _ => "BAD_REQUEST",
         };
         Self::new(StatusCode::BAD_REQUEST, code, error.to_string())
@@ -145,9 +147,18 @@ async fn reply(
     ];
     Ok((
         told,
-        Json(json!({ "predictions": answered.answers.values(), "prediction_ids": ids })),
+        Json(Told {
+            predictions: &answered.answers,
+            prediction_ids: ids,
+        }),
     )
         .into_response())
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    predictions: &'a Answers,
+    prediction_ids: Vec<String>,
 }
 
 fn read(headers: &HeaderMap, body: &[u8], signature: &Signature) -> Result<Table, ScoringError> {
@@ -180,7 +191,7 @@ fn read(headers: &HeaderMap, body: &[u8], signature: &Signature) -> Result<Table
 #[derive(Deserialize)]
 struct Split {
     #[serde(default)]
-    columns: Option<Vec<String>>,
+    columns: Option<Vec<Value>>,
     data: Vec<Vec<Value>>,
 }
 
@@ -202,7 +213,14 @@ fn read_json(text: &str, signature: &Signature) -> Result<Table, ScoringError> {
             let split: Split = serde_json::from_value(value).map_err(wrong)?;
             match split.columns {
                 None => Table::from_rows(&split.data, signature)?,
-                Some(names) => Table::from_columns(&columns(names, split.data)?, signature)?,
+                Some(names) => {
+                    // Columns without names are numbered.
+                    let names = names.into_iter().map(|name| match name {
+                        Value::String(name) => name,
+                        other => other.to_string(),
+                    });
+                    Table::from_columns(&columns(names.collect(), split.data)?, signature)?
+                }
             }
         }
         "dataframe_records" => {
@@ -235,6 +253,11 @@ pub(super) fn tensors(value: Value, form: &str, signature: &Signature) -> Result
                 })
                 .collect();
             Ok(Table::from_records(&records, signature)?)
+        }
+        // Values alone are rows of one column.
+        Value::Array(values) if values.iter().all(|value| !value.is_array() && !value.is_object()) => {
+            let rows: Vec<Vec<Value>> = values.into_iter().map(|value| vec![value]).collect();
+            Ok(Table::from_rows(&rows, signature)?)
         }
         Value::Array(rows) => {
             let rows: Result<Vec<Vec<Value>>, _> = rows.into_iter().map(serde_json::from_value).collect();
@@ -274,22 +297,69 @@ fn columns(names: Vec<String>, rows: Vec<Vec<Value>>) -> Result<Vec<(String, Vec
     Ok(columns)
 }
 
+/// Texts that pandas reads as missing.
+const MISSING: [&str; 18] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
+    "NA", "NULL", "NaN", "None", "n/a", "nan",
+];
+
+/// Reads CSV as `pandas.read_csv` does with the signature's types: missing values by their usual texts, short rows
+/// filled up, whole numbers only where the signature says so.
 fn read_csv(text: &str, signature: &Signature) -> Result<Table, ScoringError> {
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_reader(text.as_bytes());
     let wrong = |error: csv::Error| ScoringError::bad_request(format!("the body is not CSV: {error}"));
-    let names = reader
+    let names: Vec<String> = reader
         .headers()
         .map_err(wrong)?
         .iter()
         .map(str::to_owned)
         .collect();
+    let kind = |name: &String| {
+        let column = signature.inputs.iter().find(|column| column.name == *name);
+        column.map(|column| column.kind)
+    };
+    let kinds: Vec<Option<ColumnType>> = names.iter().map(kind).collect();
     let mut rows = Vec::new();
     for record in reader.records() {
-        let field = |text: &str| match text.trim() {
-            "" => Value::Null,
-            text => Value::from(text),
-        };
-        rows.push(record.map_err(wrong)?.iter().map(field).collect());
+        let record = record.map_err(wrong)?;
+        let mut row = Vec::with_capacity(names.len());
+        for (index, text) in record.iter().enumerate() {
+            let kind = kinds.get(index).copied().flatten();
+            let field = field(text, kind).map_err(|expected| {
+                let name = names.get(index).map_or("", String::as_str);
+                ScoringError::bad_request(format!(
+                    "column `{name}`, row {}: `{text}` is no {expected}",
+                    rows.len()
+                ))
+            })?;
+            row.push(field);
+        }
+        while row.len() < names.len() {
+            row.push(Value::Null);
+        }
+        rows.push(row);
     }
     Ok(Table::from_columns(&columns(names, rows)?, signature)?)
+}
+
+/// One field of CSV in a column of this type; an error says which type it is not of.
+fn field(text: &str, kind: Option<ColumnType>) -> Result<Value, &'static str> {
+    let is_text = matches!(kind, None | Some(ColumnType::String));
+    let trimmed = if is_text { text } else { text.trim() };
+    if MISSING.contains(&trimmed) || trimmed == "null" {
+        return Ok(Value::Null);
+    }
+    match kind {
+        Some(kind @ (ColumnType::Integer | ColumnType::Long)) => {
+            trimmed.parse::<i64>().map(Value::from).map_err(|_| kind.name())
+        }
+        Some(ColumnType::Boolean) => match trimmed {
+            "True" | "TRUE" | "true" | "1" => Ok(true.into()),
+            "False" | "FALSE" | "false" | "0" => Ok(false.into()),
+            _ => Err("boolean"),
+        },
+        _ => Ok(Value::from(text)),
+    }
 }

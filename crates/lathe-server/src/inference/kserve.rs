@@ -1,5 +1,7 @@
 //! KServe's first protocol, which TensorFlow Serving's clients speak too: `/v1/models/NAME:predict`.
 
+use std::collections::HashMap;
+
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRef, Path, State};
 use axum::http::HeaderMap;
@@ -106,5 +108,5 @@ async fn predict(
         (PREDICTION_ID, answered.id.to_string()),
         ("lathe-model-version", answered.version.to_string()),
     ];
-    Ok((told, Json(json!({ answered_as: answered.answers.values() }))).into_response())
+    Ok((told, Json(HashMap::from([(answered_as, &answered.answers)]))).into_response())
 }

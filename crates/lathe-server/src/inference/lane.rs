@@ -95,6 +95,11 @@ impl Served {
         answered.unwrap_or_else(|_| Err(Refusal::Failed("the model broke off".into())))
     }
 
+    /// Requests that wait.
+    pub(super) fn waiting(&self) -> u64 {
+        self.queue().waiting.len() as u64
+    }
+
     fn enqueue(
         self: &Arc<Self>,
         table: Arc<Table>,
@@ -139,7 +144,6 @@ impl Served {
                 self.totals.waited(now - waiting.since);
                 // Who left, or gave up meanwhile, needs no answer.
                 if waiting.reply.is_closed() || waiting.deadline.is_some_and(|deadline| deadline <= now) {
-                    self.totals.cancelled();
                     continue;
                 }
                 open.push(waiting);

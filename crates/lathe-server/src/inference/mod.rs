@@ -9,21 +9,24 @@ mod grpc;
 mod invocations;
 mod kserve;
 mod lane;
+mod metrics;
 mod oip;
 mod source;
 mod statistics;
 mod tensor;
 mod tensors;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::{DefaultBodyLimit, FromRef, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use axum::{Json, Router};
 use lathe_types::Millis;
 
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::decompression::RequestDecompressionLayer;
 
-use crate::AppState;
+use crate::{AppState, telemetry};
 
 pub use deployments::{Deployments, Reload};
 pub use source::version_folder;
@@ -61,6 +64,10 @@ impl FromRef<AppState> for Deployments {
     }
 }
 
+async fn metrics(State(deployments): State<Deployments>) -> Response {
+    telemetry::of_models(&deployments)
+}
+
 /// One model that answers to `name`, without records: what `lathe serve` runs. `reload` reads it, and reads it again
 /// when a client asks for that.
 pub fn standalone(name: &str, reload: Reload, now: fn() -> Millis) -> Result<Router, String> {
@@ -69,5 +76,11 @@ pub fn standalone(name: &str, reload: Reload, now: fn() -> Millis) -> Result<Rou
     Ok(Router::new()
         .merge(routes())
         .route("/health", healthy)
+        .route("/version", axum::routing::get(async || env!("CARGO_PKG_VERSION")))
+        .route("/metrics", axum::routing::get(metrics))
+        .fallback(async |uri: Uri| {
+            let told = format!("`{}` is no path of this server; see `/v2`", uri.path());
+            (StatusCode::NOT_FOUND, Json(serde_json::json!({ "error": told })))
+        })
         .with_state(deployments))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::answer::Refusal;
 use super::deployments::Live;
 
 /// Counts that only grow. Times are in nanoseconds.
@@ -12,11 +13,48 @@ use super::deployments::Live;
 pub(super) struct Totals {
     pub(super) success: Spent,
     pub(super) failure: Spent,
+    failures: [AtomicU64; Reason::ALL.len()],
     pub(super) queue: Spent,
     pub(super) infer: Spent,
     pub(super) rows: AtomicU64,
-    pub(super) cancelled: AtomicU64,
     last_ms: AtomicU64,
+}
+
+/// Why a request was not answered, in Triton's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// No place in the queue.
+    Rejected,
+    /// The deadline passed, or the caller left.
+    Canceled,
+    /// The model failed.
+    Backend,
+    /// The request did not fit the model.
+    Other,
+}
+
+impl Reason {
+    pub(super) const ALL: [Self; 4] = [Self::Rejected, Self::Canceled, Self::Backend, Self::Other];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "REJECTED",
+            Self::Canceled => "CANCELED",
+            Self::Backend => "BACKEND",
+            Self::Other => "OTHER",
+        }
+    }
+}
+
+impl From<&Refusal> for Reason {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Busy { .. } => Self::Rejected,
+            Refusal::TooLate => Self::Canceled,
+            Refusal::Failed(_) | Refusal::NotReady(_) => Self::Backend,
+            Refusal::Request(_) | Refusal::Unknown(_) => Self::Other,
+        }
+    }
 }
 
 /// How often, and how long in all.
@@ -41,10 +79,20 @@ impl Spent {
 }
 
 impl Totals {
-    /// A request was answered, or failed.
-    pub(super) fn answered(&self, ok: bool, took: Duration, now_ms: i64) {
-        if ok { &self.success } else { &self.failure }.add(took);
+    /// A request was answered, or was not, for a reason.
+    pub(super) fn answered(&self, failed: Option<Reason>, took: Duration, now_ms: i64) {
+        match failed {
+            None => self.success.add(took),
+            Some(reason) => {
+                self.failure.add(took);
+                self.failures[reason as usize].fetch_add(1, Ordering::Relaxed);
+            }
+        }
         self.last_ms.store(now_ms.max(0) as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn failed(&self, reason: Reason) -> u64 {
+        self.failures[reason as usize].load(Ordering::Relaxed)
     }
 
     /// The model was asked once, for so many rows.
@@ -55,10 +103,6 @@ impl Totals {
 
     pub(super) fn waited(&self, took: Duration) {
         self.queue.add(took);
-    }
-
-    pub(super) fn cancelled(&self) {
-        self.cancelled.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use lathe_serving::Values;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
-use serde_json::Value;
 
 /// The types of tensor elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -335,11 +334,6 @@ impl<'de> Visitor<'de> for Nested<'_> {
         {}
         Ok(())
     }
-}
-
-/// The values as a flat JSON list.
-pub(super) fn to_json(values: &Values) -> Value {
-    Value::Array((0..values.len()).map(|index| values.value(index)).collect())
 }
 
 #[cfg(test)]

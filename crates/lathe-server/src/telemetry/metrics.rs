@@ -12,6 +12,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use lathe_store::{StoreCounts, Tally};
 
+use crate::inference::Deployments;
 use crate::{ApiError, AppState};
 
 /// Upper bounds of the classes of a request's duration, in seconds.
@@ -120,22 +121,22 @@ impl Requests {
 
 /// Prometheus' text format, version 0.0.4.
 #[derive(Default)]
-struct Text(String);
+pub(crate) struct Text(String);
 
 impl Text {
-    fn begin(&mut self, name: &str, kind: &str, help: &str) {
+    pub(crate) fn begin(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string cannot fail; likewise below.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+    pub(crate) fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
         let _ = match labels.is_empty() {
             true => writeln!(self.0, "{name} {value}"),
             false => writeln!(self.0, "{name}{{{labels}}} {value}"),
         };
     }
 
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+    pub(crate) fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
         self.begin(name, kind, help);
         self.line(name, "", value);
     }
@@ -181,7 +182,7 @@ impl Text {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('\n', "\\n")
@@ -240,12 +241,24 @@ pub(crate) async fn show(State(state): State<AppState>) -> Result<Response, ApiE
         "Answers whose sample found no room.",
         state.deployments.samples_dropped(),
     );
+    state.deployments.write_metrics(&mut text);
     process(&mut text);
-    Ok((
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        text.0,
-    )
-        .into_response())
+    Ok(text.into_response())
+}
+
+/// `/metrics` of a process that serves models and keeps no records.
+pub(crate) fn of_models(deployments: &Deployments) -> Response {
+    let mut text = Text::default();
+    deployments.write_metrics(&mut text);
+    process(&mut text);
+    text.into_response()
+}
+
+impl IntoResponse for Text {
+    fn into_response(self) -> Response {
+        let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+        (kind, self.0).into_response()
+    }
 }
 
 /// What the kernel says of this process, under the names that Prometheus' own clients use; nothing where there is no

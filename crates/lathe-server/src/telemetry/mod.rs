@@ -14,7 +14,7 @@ use crate::AppState;
 use crate::access::normal_path;
 
 pub use metrics::Requests;
-pub(crate) use metrics::show;
+pub(crate) use metrics::{Text, escaped, of_models, show};
 
 const HEADER: &str = "x-request-id";
 

@@ -4,7 +4,7 @@ use anyhow::{Context as _, anyhow};
 use lathe_serving::Model;
 
 use super::Call;
-use crate::exit::{Outcome, hint};
+use crate::exit::{Outcome, hint, hinted};
 use crate::{clock, model_source, process, terminal};
 
 /// Answer predictions for one model, and nothing else.
@@ -26,10 +26,16 @@ pub struct Args {
     /// The name it answers to under `/v2/models`.
     #[arg(long, default_value = "model")]
     name: String,
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// The address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: std::net::IpAddr,
+    /// Listen beyond loopback although nobody has to log in: behind a proxy, or in a container.
+    #[arg(long)]
+    no_auth_beyond_loopback: bool,
+    /// The port; 0 takes a free one.
     #[arg(short, long, default_value_t = 8080)]
     port: u16,
-    /// A second port on 127.0.0.1 for gRPC clients that are set to one; the first takes gRPC too.
+    /// A second port for gRPC clients that are set to one; the first takes gRPC too.
     #[arg(long)]
     grpc_port: Option<u16>,
 }
@@ -37,6 +43,15 @@ pub struct Args {
 /// Serves until asked to stop.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let started = Instant::now();
+    if !args.host.is_loopback() && !args.no_auth_beyond_loopback {
+        return Err(hinted(
+            format!(
+                "`{}` can be reached from other machines, and nobody has to log in",
+                args.host
+            ),
+            "say `--no-auth-beyond-loopback` if that is meant, or listen on 127.0.0.1 behind a proxy",
+        ));
+    }
     let source = model_source::find(call, &args.model)?;
     let path = source.path.clone();
     let reload = Box::new(move || Model::load(&path).map_err(|error| error.to_string()));
@@ -44,29 +59,30 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         .map_err(|reason| anyhow!(reason).context(format!("the model `{}` cannot be served", args.model)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = listen(args.port).await?;
+        let listener = listen(args.host, args.port).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let ready_ms = started.elapsed().as_millis();
         let mut told = serde_json::json!({ "url": url, "ready_ms": ready_ms });
         let second = match args.grpc_port {
             Some(port) => {
-                let listener = listen(port).await?;
+                let listener = listen(args.host, port).await?;
                 told["grpc"] = listener.local_addr()?.to_string().into();
                 Some(listener)
             }
             None => None,
         };
+        let signals = process::StopSignals::listen()?;
         if call.json {
             terminal::print_json(&told)?;
         } else {
             println!("{} is ready at {url} ({ready_ms} ms)", args.name);
         }
         match second {
-            None => process::serve_until_stopped(listener, router).await?,
+            None => process::serve_until_stopped(listener, router, signals).await?,
             Some(second) => {
                 let both = tokio::try_join!(
-                    process::serve_until_stopped(listener, router.clone()),
-                    process::serve_until_stopped(second, router),
+                    process::serve_until_stopped(listener, router.clone(), signals),
+                    process::serve_until_stopped(second, router, process::StopSignals::listen()?),
                 );
                 both.context("the model is not served any more")?;
             }
@@ -75,9 +91,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     })
 }
 
-async fn listen(port: u16) -> anyhow::Result<tokio::net::TcpListener> {
-    let address = format!("127.0.0.1:{port}");
-    tokio::net::TcpListener::bind(&address).await.map_err(|error| {
+async fn listen(host: std::net::IpAddr, port: u16) -> anyhow::Result<tokio::net::TcpListener> {
+    let address = std::net::SocketAddr::new(host, port);
+    tokio::net::TcpListener::bind(address).await.map_err(|error| {
         anyhow::Error::new(error).context(hint(
             format!("the address {address} cannot be used"),
             "stop what listens there, or choose another port (0 takes a free one)",

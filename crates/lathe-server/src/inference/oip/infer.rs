@@ -1,10 +1,10 @@
-use axum::Json;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use serde::Deserialize;
+use lathe_serving::Values;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::answer::{self, Answered, PREDICTION_ID, Request as Asked};
@@ -176,34 +176,75 @@ fn respond(live: &Live, request: &Request, answered: &Answered) -> Result<Respon
     let mut any_raw = false;
     let mut outputs = Vec::with_capacity(wanted.len());
     for output in wanted {
-        let mut told = json!({
-            "name": &*output.name, "datatype": output.values.datatype(), "shape": output.shape(),
-        });
-        if request.wants_raw(&output.name) {
-            let bytes = tensor::encode(&output.values);
-            told["parameters"] = json!({ "binary_data_size": bytes.len() });
-            raw.extend(bytes);
+        let is_raw = request.wants_raw(&output.name);
+        let before = raw.len();
+        if is_raw {
+            raw.extend(tensor::encode(&output.values));
             any_raw = true;
-        } else {
-            told["data"] = tensor::to_json(&output.values);
         }
-        outputs.push(told);
+        outputs.push(ToldOutput {
+            name: &output.name,
+            datatype: output.values.datatype(),
+            shape: output.shape(),
+            parameters: is_raw.then(|| RawSize {
+                binary_data_size: raw.len() - before,
+            }),
+            data: (!is_raw).then_some(&output.values),
+        });
     }
-    let id = request.id.as_deref().filter(|id| !id.is_empty());
-    let body = json!({
-        "model_name": live.name,
-        "model_version": answered.version.to_string(),
-        "id": id.unwrap_or(answered.id.as_str()),
-        "parameters": { "prediction_id": answered.id },
-        "outputs": outputs,
-    });
-    let told = [(PREDICTION_ID, answered.id.to_string())];
+    let prediction_id = answered.id.to_string();
+    let body = Told {
+        model_name: &live.name,
+        model_version: answered.version.to_string(),
+        id: request
+            .id
+            .as_deref()
+            .filter(|id| !id.is_empty())
+            .unwrap_or(&prediction_id),
+        parameters: ToldParameters {
+            prediction_id: &prediction_id,
+        },
+        outputs,
+    };
+    let mut bytes = Vec::with_capacity(256 + raw.len());
+    serde_json::to_writer(&mut bytes, &body)
+        .map_err(|error| ErrorReply::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let told = [(PREDICTION_ID, &prediction_id)];
     if !any_raw {
-        return Ok((told, Json(body)).into_response());
+        return Ok((told, [(header::CONTENT_TYPE, "application/json")], bytes).into_response());
     }
-    let mut bytes = body.to_string().into_bytes();
     let length = [(HEADER_LENGTH, bytes.len().to_string())];
     bytes.extend(raw);
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     Ok((told, length, kind, bytes).into_response())
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    model_name: &'a str,
+    model_version: String,
+    id: &'a str,
+    parameters: ToldParameters<'a>,
+    outputs: Vec<ToldOutput<'a>>,
+}
+
+#[derive(Serialize)]
+struct ToldParameters<'a> {
+    prediction_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct ToldOutput<'a> {
+    name: &'a str,
+    datatype: &'static str,
+    shape: Vec<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<RawSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Values>,
+}
+
+#[derive(Serialize)]
+struct RawSize {
+    binary_data_size: usize,
 }

@@ -206,9 +206,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             ));
         }
 
+        let signals = process::StopSignals::listen()?;
         announce(call, &url, started)?;
         let router = lathe_server::router(state);
-        process::serve_until_stopped(listener, router).await?;
+        process::serve_until_stopped(listener, router, signals).await?;
         loops.shutdown().await;
         Ok(Outcome::Done)
     })

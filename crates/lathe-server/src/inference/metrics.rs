@@ -1,0 +1,107 @@
+//! What models did, for Prometheus: under the names that dashboards for Triton look for, and our own where Triton has
+//! none. Labels are deployments and versions, of which there are as many as people made.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::deployments::Deployments;
+use super::lane::Served;
+use super::statistics::Reason;
+use crate::telemetry::{Text, escaped};
+
+impl Deployments {
+    pub(crate) fn write_metrics(&self, text: &mut Text) {
+        let all = self.all();
+        let served: Vec<(String, &Served)> = all
+            .iter()
+            .flat_map(|live| {
+                live.targets.iter().filter_map(|target| {
+                    let labels = format!("model=\"{}\",version=\"{}\"", escaped(&live.name), target.version);
+                    Some((labels, &**target.model.as_ref().ok()?))
+                })
+            })
+            .collect();
+        let mut each = |name: &str, kind: &str, help: &str, value: &dyn Fn(&Served) -> u64| {
+            text.begin(name, kind, help);
+            for (labels, served) in &served {
+                text.line(name, labels, value(served));
+            }
+        };
+        let us = |ns: u64| ns / 1_000;
+        each(
+            "nv_inference_request_success",
+            "counter",
+            "Requests that were answered.",
+            &|served| served.totals.success.read().0,
+        );
+        each(
+            "nv_inference_count",
+            "counter",
+            "Rows that were answered.",
+            &|served| served.totals.rows.load(Relaxed),
+        );
+        each(
+            "nv_inference_exec_count",
+            "counter",
+            "How often the model was asked; requests that were answered together count once.",
+            &|served| served.totals.infer.read().0,
+        );
+        each(
+            "nv_inference_pending_request_count",
+            "gauge",
+            "Requests that wait for the model.",
+            &Served::waiting,
+        );
+        each(
+            "nv_inference_request_duration_us",
+            "counter",
+            "Time of requests, waiting included.",
+            &|served| us(served.totals.success.read().1),
+        );
+        each(
+            "nv_inference_queue_duration_us",
+            "counter",
+            "Time that requests waited.",
+            &|served| us(served.totals.queue.read().1),
+        );
+        each(
+            "nv_inference_compute_infer_duration_us",
+            "counter",
+            "Time that the model took.",
+            &|served| us(served.totals.infer.read().1),
+        );
+        each(
+            "nv_inference_compute_input_duration_us",
+            "counter",
+            "Nothing: inputs are read where they arrive, before the model is asked.",
+            &|_| 0,
+        );
+        each(
+            "nv_inference_compute_output_duration_us",
+            "counter",
+            "Nothing: outputs are written where they leave.",
+            &|_| 0,
+        );
+        each(
+            "lathe_model_size_bytes",
+            "gauge",
+            "The size of the model's file.",
+            &|served| served.model.size_bytes(),
+        );
+        let name = "nv_inference_request_failure";
+        text.begin(name, "counter", "Requests that were not answered, by reason.");
+        for (labels, served) in &served {
+            for reason in Reason::ALL {
+                let labels = format!("{labels},reason=\"{}\"", reason.name());
+                text.line(name, &labels, served.totals.failed(reason));
+            }
+        }
+        let name = "lathe_model_ready";
+        text.begin(name, "gauge", "Whether a version of a deployment can answer.");
+        for live in &all {
+            for target in &live.targets {
+                let labels = format!("model=\"{}\",version=\"{}\"", escaped(&live.name), target.version);
+                text.line(name, &labels, u8::from(target.model.is_ok()));
+            }
+        }
+    }
+}
