@@ -84,8 +84,13 @@ class Peer:
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
+            pass
+        try:
+            # Its job consumers outlive it.
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        except ProcessLookupError:
+            pass
+        self.process.wait()
 
     def call(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()

@@ -148,7 +148,7 @@ pub async fn on_behalf_of<F: Future>(caller: Caller, work: F) -> F::Output {
 }
 
 /// Who is behind the present task; somebody who may see everything if nobody was named.
-pub(crate) fn current() -> Caller {
+pub fn current() -> Caller {
     CALLER.try_with(Caller::clone).unwrap_or_default()
 }
 

@@ -6,6 +6,8 @@ use lathe_types::samples::Sample;
 use lathe_types::{PredictionId, RunId};
 use serde_json::{Value as Json, json};
 
+use crate::caller::Sees;
+use crate::sql::Sql;
 use crate::{Error, Result, Store, Tx, json as json_text, models};
 
 /// Where a way back begins.
@@ -87,6 +89,17 @@ impl Store {
     }
 }
 
+/// What the caller may not see ends the way back, and is not there if the way began with it.
+fn hidden(from: Option<(&str, &str)>, noun: &'static str, id: &str) -> Result<()> {
+    match from {
+        Some(_) => Ok(()),
+        None => Err(Error::NotFound {
+            noun,
+            id: id.to_owned(),
+        }),
+    }
+}
+
 struct Walk<'a> {
     tx: &'a Tx<'a>,
     graph: LineageGraph,
@@ -154,6 +167,11 @@ impl Walk<'_> {
 
     fn version(&mut self, from: Option<(&str, &str)>, model: &str, version: u32) -> Result<()> {
         let key = format!("{model}/{version}");
+        let mut sql = Sql::new("SELECT m.name FROM registered_models AS m WHERE m.name = ");
+        sql.bind(model).push(" AND ").visible_model(self.tx, "m.name");
+        if sql.all(self.tx, |_| Ok(()))?.is_empty() && self.tx.caller().sees != Sees::default() {
+            return hidden(from, "model version", &key);
+        }
         let record = models::find_version(self.tx, model, version)?.ok_or_else(|| Error::NotFound {
             noun: "model version",
             id: key.clone(),
@@ -173,6 +191,13 @@ impl Walk<'_> {
     }
 
     fn run(&mut self, from: Option<(&str, &str)>, run_id: &str) -> Result<()> {
+        let mut sql = Sql::new("SELECT runs.run_id FROM runs WHERE runs.run_id = ");
+        sql.bind(run_id)
+            .push(" AND ")
+            .visible_in(self.tx, "runs.experiment_id", |sees| sees.runs);
+        if sql.all(self.tx, |_| Ok(()))?.is_empty() && self.tx.caller().sees != Sees::default() {
+            return hidden(from, "prediction or run", run_id);
+        }
         let found = self.tx.query_opt(
             "SELECT runs.name, runs.status, runs.start_time, experiments.name FROM runs
              JOIN experiments ON experiments.experiment_id = runs.experiment_id WHERE runs.run_id = ?1",

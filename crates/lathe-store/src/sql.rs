@@ -141,6 +141,11 @@ impl Sql {
         tx.query(&self.text, &self.params, read)
     }
 
+    /// Hands every row to `visit`, without keeping any.
+    pub(crate) fn each(self, tx: &Tx<'_>, visit: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
+        tx.for_each(&self.text, &self.params, visit)
+    }
+
     /// Changes rows; how many.
     pub(crate) fn execute(self, tx: &Tx<'_>) -> Result<usize> {
         tx.execute(&self.text, &self.params)

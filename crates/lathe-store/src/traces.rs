@@ -2,6 +2,7 @@
 
 mod changes;
 mod correlation;
+mod metrics;
 mod read;
 mod search;
 mod spans;

@@ -30,6 +30,7 @@ pub mod samples;
 pub mod scorers;
 pub mod search;
 pub mod tags;
+pub mod trace_metrics;
 pub mod traces;
 pub mod users;
 pub mod webhooks;

@@ -3,9 +3,12 @@
 use std::future::IntoFuture;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tokio::sync::watch;
 
 /// Lets `lathe … | head` end quietly instead of panicking on a closed pipe.
 pub fn restore_sigpipe() {
@@ -65,58 +68,72 @@ impl Drop for EndOnDrop {
 /// Requests under way get this long to end; feeds that never end by themselves are cut then.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// Hears that the process is asked to end, from the moment it is made: a request to terminate that comes while a server
+/// starts is not lost, nor does it break off answers.
+#[derive(Clone)]
+pub struct Stop {
+    asked: watch::Receiver<bool>,
+    awaited: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Begins to listen for Ctrl-C and requests to terminate. While nothing is served yet they end the process at once.
+    pub fn listen() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("signals cannot be heard")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be heard")?;
+        let (ask, asked) = watch::channel(false);
+        let awaited = Arc::new(AtomicBool::new(false));
+        let somebody_waits = awaited.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if !somebody_waits.load(Ordering::SeqCst) {
+                // The thread that starts may wait for a database; nothing was acknowledged yet.
+                std::process::exit(0);
+            }
+            ask.send_replace(true);
+        });
+        Ok(Self { asked, awaited })
+    }
+
+    async fn requested(mut self) {
+        self.awaited.store(true, Ordering::SeqCst);
+        if self.asked.wait_for(|asked| *asked).await.is_err() {
+            // Nobody can ask any more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Answers until asked to stop, then takes no more requests and lets those under way end.
 pub async fn serve_until_stopped(
     listener: tokio::net::TcpListener,
     router: axum::Router,
-    mut signals: StopSignals,
+    stop: Stop,
 ) -> anyhow::Result<()> {
     use axum::serve::ListenerExt as _;
     let listener = listener.tap_io(|stream| {
         // Answers are written whole; a platform that cannot say so only answers later.
         let _ = stream.set_nodelay(true);
     });
-    let (asked, stop) = tokio::sync::oneshot::channel::<()>();
+    let (asked, ended) = tokio::sync::oneshot::channel::<()>();
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
     let serve = axum::serve(listener, service).with_graceful_shutdown(async {
         // The sender is only dropped with this whole function.
-        let _ = stop.await;
+        let _ = ended.await;
     });
     let serve = serve.into_future();
     tokio::pin!(serve);
     tokio::select! {
         ended = &mut serve => return ended.context("the server stopped"),
-        () = signals.heard() => {}
+        () = stop.requested() => {}
     }
     let _ = asked.send(());
     match tokio::time::timeout(GRACE, serve).await {
         Ok(ended) => ended.context("the server stopped"),
         Err(_) => Ok(()),
-    }
-}
-
-/// Ctrl-C and the request to terminate. From when this is made, neither ends the process by itself: so it is made before
-/// anybody is told that the server is ready.
-pub struct StopSignals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl StopSignals {
-    /// Within a runtime.
-    pub fn listen() -> anyhow::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let of_kind = |kind| signal(kind).context("signals cannot be heard");
-        Ok(Self {
-            interrupt: of_kind(SignalKind::interrupt())?,
-            terminate: of_kind(SignalKind::terminate())?,
-        })
-    }
-
-    async fn heard(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }

@@ -16,6 +16,7 @@ mod pages;
 pub mod runs;
 pub mod scorers;
 mod times;
+pub mod trace_metrics;
 pub mod traces;
 pub mod traces_v2;
 pub mod webhooks;

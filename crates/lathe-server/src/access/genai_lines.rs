@@ -15,11 +15,15 @@ const TRACES_DELETE: &[Check] = &[
     also(Manage, Kind::Trace, TRACE),
 ];
 /// Where a trace that is begun belongs.
-const TRACE_PLACE: &[Check] = &[on(
-    Edit,
-    Kind::Experiment,
-    &["trace.trace_info.trace_location.mlflow_experiment.experiment_id"],
-)];
+const TRACE_PLACE: &[Check] = &[
+    on(
+        Edit,
+        Kind::Experiment,
+        &["trace.trace_info.trace_location.mlflow_experiment.experiment_id"],
+    ),
+    // One that is told of again may lie elsewhere.
+    also(Edit, Kind::Trace, &["trace.trace_info.trace_id"]),
+];
 const ASSESSMENT: &str = "/api/3.0/mlflow/traces/{trace_id}/assessments/{assessment_id}";
 
 pub(super) const TRACES: &[Rule] = &[
@@ -40,6 +44,7 @@ pub(super) const TRACES: &[Rule] = &[
     write("POST", "/api/3.0/mlflow/traces/link-prompts", TRACE_EDIT),
     write("POST", "/api/2.0/mlflow/traces/link-prompts", TRACE_EDIT),
     search("POST", "/api/3.0/mlflow/traces/calculate-filter-correlation"),
+    search("POST", "/api/3.0/mlflow/traces/metrics"),
     read("GET", "/api/3.0/mlflow/get-trace-artifact", TRACE_READ),
     write("POST", "/api/2.0/mlflow/traces", EXPERIMENT_EDIT),
     search("GET", "/api/2.0/mlflow/traces"),

@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use lathe_store::Target;
 use lathe_store::caller::{Act, Caller, Sees, on_behalf_of};
+use lathe_types::access::Permission;
 use lathe_types::users::{Role, Scope};
 use lathe_types::{ErrorKind, InputError};
 
@@ -15,6 +16,7 @@ use super::credentials::{identify, is_page};
 use super::decide::{Denied, Wanted, has_role, may_ask, may_touch};
 use super::door::{Door, Login};
 use super::identity::{Identity, Source, Via};
+use super::lines::on;
 use super::peek::{Peek, VALUES_MAX};
 use super::table::{Absent, Check, Kind, Need, Rule, normal_path, rule_of};
 use crate::routes::BODY_BYTES_MAX;
@@ -258,6 +260,39 @@ async fn judge(state: &AppState, door: &Door, identity: &Identity, named: Named)
         })
         .collect();
     may_touch(identity, &wanted, door.default).map_err(Refusal::Denied)
+}
+
+static ADDS_SPANS: Check = on(Permission::Edit, Kind::Trace, &["trace_id"]);
+
+/// Whether whoever sends spans may add to their traces: those that are known lie in an experiment of their own, whatever
+/// the request says of where new ones belong.
+pub(crate) async fn may_add_spans(
+    state: &AppState,
+    identity: Option<&Identity>,
+    traces: impl Iterator<Item = &str>,
+) -> Result<(), ApiError> {
+    let Login::On(door) = &state.options.login else {
+        return Ok(());
+    };
+    let Some(identity) = identity.filter(|identity| !identity.is_admin) else {
+        return Ok(());
+    };
+    let named = Named {
+        things: traces.filter_map(|id| thing(&ADDS_SPANS, id)).collect(),
+        ..Named::default()
+    };
+    judge(state, door, identity, named)
+        .await
+        .map_err(|refusal| match refusal {
+            Refusal::Denied(Denied::Because(reason)) => ApiError::new(
+                ErrorKind::PermissionDenied,
+                format!("Permission denied: {reason}"),
+            ),
+            Refusal::Denied(Denied::Unknown) => {
+                ApiError::new(ErrorKind::Unauthenticated, "you are not logged in")
+            }
+            Refusal::Wrong(error) => error,
+        })
 }
 
 /// A cookie goes along with whatever page of this site sends a request, so a change must come from this very page.

@@ -21,8 +21,8 @@ pub use news::ToldLately;
 pub use password::{Hasher, new_secret};
 
 pub(crate) use credentials::{COOKIE, TOKEN_PREFIX, cookie, log_in, token_digest};
-pub(crate) use identity::{Source, Via};
-pub(crate) use layer::{check, record_login};
+pub(crate) use identity::{Identity, Source, Via};
+pub(crate) use layer::{check, may_add_spans, record_login};
 pub(crate) use sender::{Sender, permission_of};
 pub(crate) use table::normal_path;
 

@@ -22,6 +22,7 @@ mod permissions;
 mod roles;
 mod runs;
 mod scorers;
+mod trace_metrics;
 mod traces;
 mod traces_v2;
 mod users;
@@ -38,6 +39,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(model_versions::routes())
         .merge(logged_models::routes())
         .merge(traces::routes())
+        .merge(trace_metrics::routes())
         .merge(traces_v2::routes())
         .merge(assessments::routes())
         .merge(eval_datasets::routes())

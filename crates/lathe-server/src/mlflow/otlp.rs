@@ -1,18 +1,20 @@
 //! `/v1/traces`: spans from any exporter of OpenTelemetry, in protocol buffers or JSON.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use lathe_api::otlp::{ExportTraceServiceRequest, new_spans};
 use lathe_types::traces::NewSpan;
 use lathe_types::{ErrorKind, ExperimentId, RunId};
 
+use crate::access::{Identity, may_add_spans};
 use crate::{ApiError, AppState};
 
 /// As much as a body may grow to when it is unpacked.
@@ -25,6 +27,7 @@ pub(super) fn routes() -> Router<AppState> {
 /// All of the spans are kept, or none.
 async fn export(
     State(state): State<AppState>,
+    identity: Option<Extension<Identity>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
@@ -61,6 +64,9 @@ async fn export(
     let spans = read
         .await
         .map_err(|_| ApiError::new(ErrorKind::Internal, "the spans could not be read"))??;
+    let traces: BTreeSet<&str> = spans.iter().map(|span| span.trace.as_str()).collect();
+    let identity = identity.as_ref().map(|Extension(identity)| identity);
+    may_add_spans(&state, identity, traces.into_iter()).await?;
     let root = state.options.default_artifact_root.clone();
     state
         .store

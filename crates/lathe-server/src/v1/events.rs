@@ -11,6 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use lathe_store::caller;
 use lathe_types::events::Event;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -71,8 +72,10 @@ async fn stream(
             .map_or(0, |event| event.seq),
     };
     let commits = state.store.commits();
+    // The body is written when the request's own task is over.
+    let caller = caller::current();
     let stream = unfold(
-        (state, commits, after, Vec::<Event>::new().into_iter()),
+        (state, commits, after, Vec::<Event>::new().into_iter(), caller),
         async |mut feed| {
             loop {
                 if let Some(event) = feed.3.next() {
@@ -81,7 +84,7 @@ async fn stream(
                     return message.ok().map(|message| (Ok(message), feed));
                 }
                 feed.1.mark_unchanged();
-                match feed.0.store.list_events(feed.2, BATCH).await {
+                match caller::on_behalf_of(feed.4.clone(), feed.0.store.list_events(feed.2, BATCH)).await {
                     Ok(events) if !events.is_empty() => feed.3 = events.into_iter(),
                     Ok(_) => drop(tokio::time::timeout(LOOK_EVERY, feed.1.changed()).await),
                     Err(error) => {

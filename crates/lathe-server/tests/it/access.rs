@@ -353,3 +353,96 @@ async fn models_and_prompts_are_granted_by_name_and_found_by_those_who_may() {
         403
     );
 }
+
+#[tokio::test]
+async fn what_a_user_may_not_see_is_not_in_the_feed_nor_on_the_way_back() {
+    let app = guarded(Permission::None).await;
+    let root = As::user(&app, "root");
+    root.create_user("ann", "editor").await;
+    root.create_user("bob", "editor").await;
+    let (ann, bob) = (As::user(&app, "ann"), As::user(&app, "bob"));
+    let run = ann.run(&ann.experiment("hers").await).await;
+    let model = json!({ "name": "hers" });
+    ann.ok("POST", "/api/2.0/mlflow/registered-models/create", model)
+        .await;
+    let version = json!({ "name": "hers", "source": "s3://bucket/m", "run_id": run });
+    ann.ok("POST", "/api/2.0/mlflow/model-versions/create", version)
+        .await;
+    let subjects = async |who: &As<'_>, path: &str| {
+        let feed = who.ok("GET", path, json!({})).await;
+        let events = feed["events"].as_array().unwrap().iter();
+        events
+            .map(|event| event["subject"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for path in ["/api/v1/events", "/api/v1/events?after=0"] {
+        let hers = subjects(&ann, path).await;
+        assert!(
+            hers.contains(&format!("run/{run}")) && hers.contains(&"model/hers/1".to_owned()),
+            "{hers:?}"
+        );
+        assert!(subjects(&bob, path).await.is_empty());
+    }
+    for of in [run.as_str(), "models:/hers/1"] {
+        let path = format!("/api/v1/lineage?of={of}");
+        ann.ok("GET", &path, json!({})).await;
+        assert_eq!(bob.call("GET", &path, json!({})).await.0, 404, "{of}");
+    }
+    // A model that is shared leads to a run that is not.
+    assert_eq!(root.grant("bob", "registered_model", "hers", "READ").await, 200);
+    let way = bob
+        .ok("GET", "/api/v1/lineage?of=models:/hers/1", json!({}))
+        .await;
+    assert_eq!(way["nodes"].as_array().unwrap().len(), 1, "{way}");
+    assert_eq!(subjects(&bob, "/api/v1/events").await, ["model/hers/1"]);
+}
+
+#[tokio::test]
+async fn spans_join_a_trace_of_another_experiment_only_with_its_permission() {
+    let app = guarded(Permission::None).await;
+    let root = As::user(&app, "root");
+    root.create_user("ann", "editor").await;
+    root.create_user("bob", "editor").await;
+    let (ann, bob) = (As::user(&app, "ann"), As::user(&app, "bob"));
+    let hers = ann.experiment("hers").await;
+    let his = bob.experiment("his").await;
+    let send = async |who: &As<'_>, experiment: &str, span: &str| {
+        let spans = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [{
+            "traceId": "0123456789abcdef0123456789abcdef", "spanId": span, "name": "step",
+            "startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000001000000000",
+        }] }] }] });
+        let request = Request::builder()
+            .method("POST")
+            .uri("/v1/traces")
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::AUTHORIZATION, &who.1)
+            .header("x-mlflow-experiment-id", experiment)
+            .body(Body::from(spans.to_string()))
+            .unwrap();
+        answer(&app, request).await.0
+    };
+    assert_eq!(send(&ann, &hers, "0000000000000001").await, 200);
+    assert_eq!(send(&bob, &his, "0000000000000002").await, 403);
+    assert_eq!(root.grant("bob", "experiment", &hers, "EDIT").await, 200);
+    assert_eq!(send(&bob, &his, "0000000000000002").await, 200);
+    // Told of again as if it were his.
+    root.create_user("eve", "editor").await;
+    let eve = As::user(&app, "eve");
+    let own = eve.experiment("own").await;
+    let told = json!({ "trace": { "trace_info": {
+        "trace_id": "tr-0123456789abcdef0123456789abcdef", "state": "ERROR", "request_time": "2026-01-02T03:04:05Z",
+        "trace_location": { "type": "MLFLOW_EXPERIMENT", "mlflow_experiment": { "experiment_id": own } },
+    } } });
+    assert_eq!(eve.call("POST", "/api/3.0/mlflow/traces", told).await.0, 403);
+
+    // Figures over traces leave out what may not be seen.
+    let query = json!({
+        "experiment_ids": [hers], "view_type": "TRACES", "metric_name": "trace_count",
+        "aggregations": [{ "aggregation_type": "COUNT" }],
+    });
+    let path = "/api/3.0/mlflow/traces/metrics";
+    let found = ann.ok("POST", path, query.clone()).await;
+    assert_eq!(found["data_points"][0]["values"]["COUNT"], 1.0, "{found}");
+    assert_eq!(eve.ok("POST", path, query).await, json!({}));
+}

@@ -166,3 +166,72 @@ async fn clients_before_three_start_and_end_their_traces() {
         .await;
     assert_eq!(found["traces"][0], ended["trace_info"]);
 }
+
+#[tokio::test]
+async fn figures_over_traces_are_counted_by_what_they_have_in_common() {
+    let app = app();
+    for (id, seconds, state, team) in [
+        ("tr-1", "1s", "OK", "blue"),
+        ("tr-2", "3s", "OK", "red"),
+        ("tr-3", "5s", "ERROR", "blue"),
+    ] {
+        let more = json!({
+            "execution_duration": seconds, "state": state, "tags": { "mlflow.traceName": "answer", "team": team },
+        });
+        assert_eq!(v3(&app, "POST", "traces", told(id, more)).await.0, 200);
+    }
+    let ask = |metric: &str, aggregations: Value, more: Value| {
+        let mut query = json!({
+            "experiment_ids": ["0"], "view_type": "TRACES", "metric_name": metric, "aggregations": aggregations,
+        });
+        for (key, value) in more.as_object().unwrap() {
+            query[key] = value.clone();
+        }
+        query
+    };
+    let latency = json!([
+        { "aggregation_type": "AVG" }, { "aggregation_type": "PERCENTILE", "percentile_value": 50 }
+    ]);
+    let query = ask(
+        "latency",
+        latency,
+        json!({ "filters": ["trace.tag.team = 'blue'"] }),
+    );
+    let (status, found) = v3(&app, "POST", "traces/metrics", query).await;
+    assert_eq!(status, 200, "{found}");
+    assert_eq!(
+        found,
+        json!({ "data_points": [{ "metric_name": "latency", "values": { "AVG": 3000.0, "P50.0": 3000.0 } }] })
+    );
+    let count = json!([{ "aggregation_type": "COUNT" }]);
+    let by_state = json!({ "dimensions": ["trace_status"], "max_results": 1 });
+    let (_, page) = v3(
+        &app,
+        "POST",
+        "traces/metrics",
+        ask("trace_count", count.clone(), by_state),
+    )
+    .await;
+    let first = &page["data_points"][0];
+    assert_eq!(
+        (&first["dimensions"]["trace_status"], &first["values"]["COUNT"]),
+        (&json!("ERROR"), &json!(1.0))
+    );
+    assert!(page["next_page_token"].is_string());
+    for wrong in [
+        ask("nothing", count.clone(), json!({})),
+        ask("trace_count", count.clone(), json!({ "filters": ["drop table"] })),
+        ask("trace_count", count, json!({ "time_interval_seconds": 60 })),
+        ask(
+            "latency",
+            json!([{ "aggregation_type": "PERCENTILE", "percentile_value": 101 }]),
+            json!({}),
+        ),
+    ] {
+        assert_eq!(
+            v3(&app, "POST", "traces/metrics", wrong.clone()).await.0,
+            400,
+            "{wrong}"
+        );
+    }
+}

@@ -5,6 +5,7 @@ mod attributes;
 mod cursor;
 mod filter;
 mod order;
+mod trace_metrics;
 mod traces;
 
 pub use attributes::{
@@ -13,6 +14,7 @@ pub use attributes::{
 };
 pub use filter::{Comparison, Condition, Test, parse_filter};
 pub use order::{Order, parse_field, parse_order_by};
+pub use trace_metrics::{MetricFilter, parse_metric_filter};
 pub use traces::{
     SpanField, TraceAttribute, TraceCondition, TraceField, TraceOrder, parse_trace_filter, parse_trace_order,
 };

@@ -59,6 +59,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         .map_err(|reason| anyhow!(reason).context(format!("the model `{}` cannot be served", args.model)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let stop = process::Stop::listen()?;
         let listener = listen(args.host, args.port).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let ready_ms = started.elapsed().as_millis();
@@ -71,18 +72,17 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             }
             None => None,
         };
-        let signals = process::StopSignals::listen()?;
         if call.json {
             terminal::print_json(&told)?;
         } else {
             println!("{} is ready at {url} ({ready_ms} ms)", args.name);
         }
         match second {
-            None => process::serve_until_stopped(listener, router, signals).await?,
+            None => process::serve_until_stopped(listener, router, stop).await?,
             Some(second) => {
                 let both = tokio::try_join!(
-                    process::serve_until_stopped(listener, router.clone(), signals),
-                    process::serve_until_stopped(second, router, process::StopSignals::listen()?),
+                    process::serve_until_stopped(listener, router.clone(), stop.clone()),
+                    process::serve_until_stopped(second, router, stop),
                 );
                 both.context("the model is not served any more")?;
             }

@@ -127,6 +127,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     )?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let stop = process::Stop::listen()?;
         let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| {
             anyhow::Error::new(error).context(hint(
                 format!("the address {address} cannot be used"),
@@ -206,10 +207,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             ));
         }
 
-        let signals = process::StopSignals::listen()?;
         announce(call, &url, started)?;
         let router = lathe_server::router(state);
-        process::serve_until_stopped(listener, router, signals).await?;
+        process::serve_until_stopped(listener, router, stop).await?;
         loops.shutdown().await;
         Ok(Outcome::Done)
     })
