@@ -16,6 +16,7 @@ mod plan;
 mod project;
 mod record;
 mod recorded;
+mod remove_param;
 mod run_cache;
 mod set_params;
 mod snapshot;
@@ -39,8 +40,10 @@ pub use pipeline_file::PipelineFile;
 pub use plan::{Plan, PlanLine, Reason};
 pub use project::{Project, Selection};
 pub use recorded::recorded;
+pub use remove_param::{has_param, remove_param};
 pub use set_params::{parse_param, set_params};
 pub use stage::{Dep, Out, OutKind, ParamFile, Stage};
 pub use states::{
-    Change, Content, Files, Found, Plot, PlotQuery, Point, State, Style, TEMPLATES, Workspace, diff, flat,
+    Change, Content, Files, Found, LockedPath, Plot, PlotQuery, Point, State, Style, TEMPLATES, Workspace,
+    diff, flat,
 };

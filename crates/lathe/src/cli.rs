@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, dag, data, demo, deploy, doctor, drift, export, freeze, gate, gc, import, init, lineage, metrics,
-    params, permission, plots, predict, reproduce, rollback, run, serve, server, stage, status, token, user,
+    audit, dag, data, demo, deploy, doctor, drift, exp, export, freeze, gate, gc, import, init, lineage,
+    metrics, params, permission, plots, predict, reproduce, rollback, run, serve, server, stage, status,
+    token, user,
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
@@ -89,6 +90,9 @@ pub enum Command {
     Params(params::Args),
     Metrics(metrics::Args),
     Plots(plots::Args),
+    #[command(visible_alias = "experiments")]
+    Exp(Box<exp::Args>),
+    Queue(exp::queue::Args),
     Server(Box<server::Args>),
     Serve(serve::Args),
     Predict(predict::Args),

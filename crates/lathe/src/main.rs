@@ -9,6 +9,7 @@ mod commands;
 mod determinism;
 mod environment_marks;
 mod exit;
+mod experiments;
 mod export;
 mod git;
 mod import;

@@ -10,7 +10,7 @@ use lathe_data::Repo;
 use lathe_pipeline::{Files, State, Workspace};
 
 use crate::exit::hinted;
-use crate::{git, process};
+use crate::{experiments, git, process};
 
 /// What the state of the files as they are is called.
 pub const WORKSPACE: &str = "workspace";
@@ -94,10 +94,11 @@ pub fn state(repo: &Repo, name: &str) -> anyhow::Result<State> {
     let files: Arc<dyn Files> = match name {
         WORKSPACE => Arc::new(Workspace(repo.clone())),
         _ => {
-            let commit = git::commit_of(repo.root(), name).ok_or_else(|| {
+            let experiment = || Some(experiments::find(repo.root(), name).ok()??.commit);
+            let commit = git::commit_of(repo.root(), name).or_else(experiment).ok_or_else(|| {
                 hinted(
                     format!("`{name}` names no commit"),
-                    "name a branch, a tag or a commit, or `workspace` for the files as they are",
+                    "name a branch, a tag, a commit or an experiment, or `workspace` for the files as they are",
                 )
             })?;
             Arc::new(CommitFiles::open(repo.root().to_owned(), commit)?)

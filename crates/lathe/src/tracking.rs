@@ -63,6 +63,66 @@ pub fn end_run(client: &Client, run: &TrackedRun, status: &str, end_ms: i64) -> 
         .map(drop)
 }
 
+/// Logs values as params and, if they are numbers, metrics of the run, apart from those that it has.
+pub fn log_values(
+    client: &Client,
+    run: &TrackedRun,
+    params: Vec<(String, Value)>,
+    metrics: Vec<(String, Value)>,
+    at_ms: i64,
+) -> anyhow::Result<()> {
+    let answer: Value = client.get(&format!(
+        "/api/2.0/mlflow/runs/get?run_id={}",
+        segment(&run.run_id)
+    ))?;
+    let known = |kind: &str| -> std::collections::HashSet<String> {
+        let entries = answer["run"]["data"][kind].as_array().into_iter().flatten();
+        entries.filter_map(|entry| text(entry, "key").ok()).collect()
+    };
+    let (mut known_params, mut known_metrics) = (known("params"), known("metrics"));
+    let params: Vec<Value> = params
+        .into_iter()
+        .map(|(key, value)| (key_of(&key), as_text(&value)))
+        .filter(|(key, value)| value.len() <= PARAM_BYTES_MAX && known_params.insert(key.clone()))
+        .map(|(key, value)| json!({ "key": key, "value": value }))
+        .collect();
+    let metrics: Vec<Value> = metrics
+        .into_iter()
+        .filter_map(|(key, value)| Some((key_of(&key), value.as_f64()?)))
+        .filter(|(key, _)| known_metrics.insert(key.clone()))
+        .map(|(key, value)| json!({ "key": key, "value": value, "timestamp": at_ms, "step": 0 }))
+        .collect();
+    let post = |body: Value| {
+        client
+            .post::<Value>("/api/2.0/mlflow/runs/log-batch", &body)
+            .map(drop)
+    };
+    for some in params.chunks(100) {
+        post(json!({ "run_id": run.run_id, "params": some }))?;
+    }
+    for some in metrics.chunks(1000) {
+        post(json!({ "run_id": run.run_id, "metrics": some }))?;
+    }
+    Ok(())
+}
+
+/// Longer ones are no params for MLflow.
+const PARAM_BYTES_MAX: usize = 6000;
+
+/// With `_` for what MLflow does not take in a name.
+fn key_of(key: &str) -> String {
+    let is_good = |c: char| c.is_alphanumeric() || "_-. :/".contains(c);
+    let kept = key.chars().map(|c| if is_good(c) { c } else { '_' });
+    kept.take(250).collect()
+}
+
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
 /// Uploads every file under `folder` as the run's artifacts `name/…`.
 pub fn log_folder(
     client: &Client,

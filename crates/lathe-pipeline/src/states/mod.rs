@@ -2,6 +2,7 @@
 //! files of a commit come from is the caller's concern.
 
 mod diff;
+mod paths;
 mod plots;
 mod vega;
 
@@ -12,9 +13,10 @@ use lathe_data::Repo;
 use serde_json::{Map, Value as Json};
 
 pub use self::diff::{Change, diff, flat};
+pub use self::paths::LockedPath;
 pub use self::plots::{Content, Plot, PlotQuery, Point, Style};
 pub use self::vega::TEMPLATES;
-use crate::lock::Lock;
+use crate::lock::{Lock, LockEntry};
 use crate::param_files::{self, ParamFiles};
 use crate::pipeline_file::PipelineFile;
 use crate::stage::{OutKind, PIPELINE_FILE, Stage, folder_of, joined};
@@ -84,8 +86,8 @@ pub struct State {
     repo: Repo,
     files: Arc<dyn Files>,
     pipelines: Vec<PipelineFile>,
-    /// Hashes of outputs by path from the root, as the locks have them.
-    locked: OnceLock<HashMap<String, String>>,
+    /// What the locks say of stages, by their addresses.
+    locked: OnceLock<HashMap<String, LockEntry>>,
 }
 
 /// What is read of a file: a value, or why there is none.
@@ -123,12 +125,21 @@ impl State {
         if let Some(bytes) = self.files.read(at)? {
             return Ok(Some(bytes));
         }
-        let locked = self.locked.get_or_init(|| self.locked_outs());
-        let object = locked.get(at).and_then(|md5| self.repo.cache().object(md5));
+        let locked = self.stages().find_map(|stage| {
+            let out = stage.outs.iter().find(|out| out.at == at)?;
+            Some(self.entry(stage)?.out(&out.path)?.hashed.md5.clone())
+        });
+        let object = locked.and_then(|md5| self.repo.cache().object(&md5));
         Ok(object.and_then(|path| std::fs::read(path).ok()))
     }
 
-    fn locked_outs(&self) -> HashMap<String, String> {
+    /// What the lock says of a stage.
+    fn entry(&self, stage: &Stage) -> Option<&LockEntry> {
+        let locked = self.locked.get_or_init(|| self.read_locks());
+        locked.get(&stage.address())
+    }
+
+    fn read_locks(&self) -> HashMap<String, LockEntry> {
         let mut locked = HashMap::new();
         for file in &self.pipelines {
             let at = joined(folder_of(&file.path), "dvc.lock");
@@ -140,9 +151,8 @@ impl State {
                 continue;
             };
             for stage in &file.stages {
-                let entry = lock.find(&stage.name).ok().flatten();
-                for out in entry.iter().flat_map(|entry| &entry.outs) {
-                    locked.insert(joined(&stage.wdir, &out.path), out.hashed.md5.clone());
+                if let Ok(Some(entry)) = lock.find(&stage.name) {
+                    locked.insert(stage.address(), entry);
                 }
             }
         }

@@ -18,6 +18,7 @@ pub mod demo;
 pub mod deploy;
 pub mod doctor;
 pub mod drift;
+pub mod exp;
 pub mod export;
 pub mod freeze;
 pub mod gate;
@@ -162,6 +163,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Params(args) => params::execute(args, &call),
         Command::Metrics(args) => metrics::execute(args, &call),
         Command::Plots(args) => plots::execute(args, &call),
+        Command::Exp(args) => exp::execute(*args, &call),
+        Command::Queue(args) => exp::queue::execute(args, &call),
         Command::Status(args) => status::execute(args, &call),
         Command::Server(args) => server::execute(*args, &call),
         Command::Serve(args) => serve::execute(args, &call),

@@ -38,24 +38,25 @@ const PATCH_BYTES_MAX: usize = 64 << 20;
 ///   lathe run --force                 everything
 ///   lathe run -S train.trees=200      with a parameter of params.yaml set first
 ///   lathe run --dry                   only say what would run
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
+#[group(skip)]
 pub struct Args {
     #[command(flatten)]
-    selection: StageSelection,
+    pub selection: StageSelection,
     /// Execute even what has not changed.
     #[arg(short, long)]
-    force: bool,
+    pub force: bool,
     /// Execute what follows an executed stage even if its inputs turn out the same.
     #[arg(long)]
     force_downstream: bool,
     /// Only say what would run.
     #[arg(long)]
-    dry: bool,
+    pub dry: bool,
     /// Up to so many stages at once, those that do not need one another; lathe.toml's `[project] jobs` if absent,
     /// else one.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
+    pub jobs: Option<u16>,
     /// Go on with what does not need a stage that failed.
     #[arg(short, long, conflicts_with = "ignore_errors")]
     keep_going: bool,
@@ -79,7 +80,7 @@ pub struct Args {
     no_commit: bool,
     /// Set a parameter first: `key=value` in params.yaml or `FILE:key=value`, the key dotted, the value as YAML.
     #[arg(short = 'S', long = "set-param", value_name = "KEY=VALUE")]
-    set_params: Vec<String>,
+    pub set_params: Vec<String>,
     /// Execute although an earlier execution with the same inputs could be restored.
     #[arg(long)]
     no_run_cache: bool,
@@ -89,6 +90,32 @@ pub struct Args {
     /// Set a variable in the environment of every stage: `NAME=VALUE`.
     #[arg(long = "env", value_name = "NAME=VALUE")]
     variables: Vec<String>,
+    /// Set a tag of the recorded run: `KEY=VALUE`.
+    #[arg(long = "tag", value_name = "KEY=VALUE")]
+    pub tags: Vec<String>,
+}
+
+impl Args {
+    /// The options that another process is given to execute the same, apart from params, tags and `jobs`.
+    pub fn to_arguments(&self) -> Vec<String> {
+        let flags = [
+            (self.force, "--force"),
+            (self.force_downstream, "--force-downstream"),
+            (self.keep_going, "--keep-going"),
+            (self.ignore_errors, "--ignore-errors"),
+            (self.allow_missing, "--allow-missing"),
+            (self.trace, "--trace"),
+            (self.strict, "--strict"),
+            (self.no_commit, "--no-commit"),
+            (self.no_run_cache, "--no-run-cache"),
+            (self.no_register, "--no-register"),
+        ];
+        let given = flags.into_iter().filter(|(is_given, _)| *is_given);
+        let mut arguments: Vec<String> = given.map(|(_, flag)| flag.to_owned()).collect();
+        arguments.extend(self.variables.iter().map(|variable| format!("--env={variable}")));
+        arguments.extend(self.selection.to_arguments());
+        arguments
+    }
 }
 
 /// How many runs keep their logs.
@@ -96,6 +123,15 @@ const LOGS_KEPT: usize = 50;
 
 /// Runs the pipeline.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
+    let (outcome, report) = carry_out(&args, call)?;
+    if call.json {
+        terminal::print_json(&report)?;
+    }
+    Ok(outcome)
+}
+
+/// Runs the pipeline; what came of it is returned for programs and told to people.
+pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_json::Value)> {
     let started = Instant::now();
     let project = call.project_or_repository()?;
     let repo = lathe_data::Repo::discover(&project.root)?;
@@ -105,16 +141,14 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             println!("{line}");
         }
     };
-    set_params(&args, &project)?;
+    set_params(args, &project)?;
     let pipelines = lathe_pipeline::Project::load(&repo)?;
-    let mut options = options(&args, call, &project, repo.root());
+    let mut options = options(args, call, &project, repo.root());
     let mut marks = EnvironmentMarks::load(&project.root);
     options.environment = environment_mark(&project, &marks)?;
     let plan = lathe_pipeline::plan_project(&repo, &pipelines, &options)?;
     if args.dry || !plan.executes_anything() {
-        if quiet {
-            terminal::print_json(&json!({ "executed": 0, "stages": plan.lines() }))?;
-        } else {
+        if !quiet {
             print_plan(&plan.lines());
             println!(
                 "{}",
@@ -125,7 +159,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
                 }
             );
         }
-        return Ok(Outcome::Done);
+        return Ok((Outcome::Done, json!({ "executed": 0, "stages": plan.lines() })));
     }
 
     let python = python::prepare(project.spec.environment.as_ref(), &project.root, &mut |line| {
@@ -140,7 +174,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         &client,
         &project.spec.project.name,
         clock::now().0,
-        &run_tags(&project, &python, checkout.as_ref()),
+        &run_tags(args, &project, &python, checkout.as_ref())?,
     )?;
     say(&format!(
         "run {} in experiment {}",
@@ -211,6 +245,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if args.fix {
         fix(&repo, &pipelines, &report, &say)?;
     }
+    record_values(&client, &run, &repo)?;
     let failed = !report.failures.is_empty();
     if failed && !args.ignore_errors || report.was_interrupted() {
         return fail(&client, &run, report, quiet);
@@ -223,22 +258,37 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     tracking::end_run(&client, &run, status, clock::now().0)?;
 
     let executed = executed(&execution.stages);
-    if quiet {
-        let models: Vec<_> = registered
-            .iter()
-            .map(|model| json!({ "model": model.model, "version": model.version, "facts": model.facts }))
-            .collect();
-        terminal::print_json(&json!({
-            "run_id": run.run_id, "executed": executed, "stages": execution.stages, "registered": models,
-            "failed": failures(&report),
-        }))?;
-    } else {
+    if !quiet {
         println!(
             "{executed} stages executed in {:.1} s",
             started.elapsed().as_secs_f64()
         );
     }
-    Ok(Outcome::Done)
+    let models: Vec<_> = registered
+        .iter()
+        .map(|model| json!({ "model": model.model, "version": model.version, "facts": model.facts }))
+        .collect();
+    let told = json!({
+        "run_id": run.run_id, "executed": executed, "stages": execution.stages, "registered": models,
+        "failed": failures(&report),
+    });
+    Ok((Outcome::Done, told))
+}
+
+/// The values of the files of params and metrics become the run's own, where its stages did not log them.
+fn record_values(client: &Client, run: &TrackedRun, repo: &Repo) -> anyhow::Result<()> {
+    let state = crate::revisions::state(repo, crate::revisions::WORKSPACE)?;
+    let known = |values: Vec<(String, lathe_pipeline::Found)>| {
+        let readable = values.into_iter().filter_map(|(_, value)| value.ok());
+        readable.flat_map(|value| lathe_pipeline::flat(&value)).collect()
+    };
+    tracking::log_values(
+        client,
+        run,
+        known(state.params(&[], false)?),
+        known(state.metrics(&[])?),
+        clock::now().0,
+    )
 }
 
 /// What `[environment]` declares beside what stages were executed in; nothing if it declares nothing.
@@ -294,16 +344,20 @@ fn failures(report: &Report) -> Vec<serde_json::Value> {
 }
 
 /// Ends a run whose stages did not all succeed. The first failure becomes the command's.
-fn fail(client: &Client, run: &TrackedRun, mut report: Report, quiet: bool) -> anyhow::Result<Outcome> {
+fn fail(
+    client: &Client,
+    run: &TrackedRun,
+    mut report: Report,
+    quiet: bool,
+) -> anyhow::Result<(Outcome, serde_json::Value)> {
     let interrupted = report.was_interrupted();
     let status = if interrupted { "KILLED" } else { "FAILED" };
     tracking::end_run(client, run, status, clock::now().0)?;
-    if quiet {
-        terminal::print_json(&json!({
-            "run_id": run.run_id, "executed": executed(&report.stages), "stages": report.stages, "registered": [],
-            "failed": failures(&report), "skipped": report.skipped,
-        }))?;
-    } else if !report.skipped.is_empty() {
+    let told = json!({
+        "run_id": run.run_id, "executed": executed(&report.stages), "stages": report.stages, "registered": [],
+        "failed": failures(&report), "skipped": report.skipped,
+    });
+    if !quiet && !report.skipped.is_empty() {
         println!("not executed: {}", report.skipped.join(", "));
     }
     if interrupted {
@@ -316,7 +370,10 @@ fn fail(client: &Client, run: &TrackedRun, mut report: Report, quiet: bool) -> a
             "interrupted in {}; stages finished before it are kept",
             stages.join(", ")
         );
-        return Ok(Outcome::Interrupted);
+        return Ok((Outcome::Interrupted, told));
+    }
+    if quiet {
+        terminal::print_json(&told)?;
     }
     let first = report.failures.remove(0).1;
     for (_, error) in &report.failures {
@@ -448,11 +505,12 @@ fn logs_folder(project: &Path, repository: &Path, run_id: &str) -> PathBuf {
         .map_or(folder.clone(), Path::to_owned)
 }
 
-fn run_tags(
+fn run_tags<'a>(
+    args: &'a Args,
     project: &ProjectFile,
     python: &Python,
     checkout: Option<&git::Checkout>,
-) -> Vec<(&'static str, String)> {
+) -> anyhow::Result<Vec<(&'a str, String)>> {
     let mut tags = vec![
         ("mlflow.source.name", "lathe run".to_owned()),
         ("mlflow.source.type", "PROJECT".to_owned()),
@@ -465,7 +523,13 @@ fn run_tags(
             tags.push(("mlflow.source.git.commit", commit.clone()));
         }
     }
-    tags
+    for given in &args.tags {
+        let (key, value) = given
+            .split_once('=')
+            .ok_or_else(|| hinted(format!("`--tag {given}` sets nothing"), "write `--tag KEY=VALUE`"))?;
+        tags.push((key, value.to_owned()));
+    }
+    Ok(tags)
 }
 
 /// What every stage finds in its environment, so that unchanged MLflow code logs to this run.

@@ -5,7 +5,7 @@ use lathe_pipeline::Selection;
 use super::Call;
 
 /// Which stages a command is about.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct StageSelection {
     /// Stages, groups, `FOLDER/dvc.yaml` or `FOLDER/dvc.yaml:STAGE`; all of this folder's dvc.yaml if absent.
     pub targets: Vec<String>,
@@ -30,6 +30,22 @@ pub struct StageSelection {
 }
 
 impl StageSelection {
+    /// The same for another process in the project's folder.
+    pub fn to_arguments(&self) -> Vec<String> {
+        let flags = [
+            (self.single_item, "--single-item"),
+            (self.pipeline, "--pipeline"),
+            (self.all_pipelines, "--all-pipelines"),
+            (self.recursive, "--recursive"),
+            (self.downstream, "--downstream"),
+            (self.glob, "--glob"),
+        ];
+        let given = flags.into_iter().filter(|(is_given, _)| *is_given);
+        let mut arguments: Vec<String> = given.map(|(_, flag)| flag.to_owned()).collect();
+        arguments.extend(self.targets.iter().cloned());
+        arguments
+    }
+
     /// Seen from the folder of the call.
     pub fn select(&self, call: &Call, root: &Path) -> Selection {
         Selection {

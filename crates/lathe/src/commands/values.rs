@@ -31,16 +31,16 @@ pub struct TableStyle {
 pub struct DiffArgs {
     /// The commit to compare from.
     #[arg(default_value = "HEAD")]
-    old: String,
+    pub old: String,
     /// The commit to compare with; the files as they are if absent.
     #[arg(default_value = WORKSPACE)]
-    new: String,
+    pub new: String,
     /// Only these files.
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub targets: Vec<String>,
     /// Also what did not change.
     #[arg(long)]
-    all: bool,
+    pub all: bool,
     /// Leave the file out.
     #[arg(long)]
     no_path: bool,
@@ -138,6 +138,16 @@ pub fn show(
     Ok(Outcome::Done)
 }
 
+/// What changed from one state to the other; nothing before the first commit.
+pub fn changes(repo: &Repo, args: &DiffArgs, read: Read<'_>) -> anyhow::Result<Vec<Change>> {
+    if !revisions::has_commits(repo) {
+        return Ok(Vec::new());
+    }
+    let old = read(&revisions::state(repo, &args.old)?)?;
+    let new = read(&revisions::state(repo, &args.new)?)?;
+    Ok(lathe_pipeline::diff(&old, &new, args.all))
+}
+
 /// Compares the values of two states.
 pub fn diff(
     call: &Call,
@@ -147,13 +157,7 @@ pub fn diff(
     noun: &str,
     read: Read<'_>,
 ) -> anyhow::Result<Outcome> {
-    let changes = if revisions::has_commits(repo) {
-        let old = read(&revisions::state(repo, &args.old)?)?;
-        let new = read(&revisions::state(repo, &args.new)?)?;
-        lathe_pipeline::diff(&old, &new, args.all)
-    } else {
-        Vec::new()
-    };
+    let changes = changes(repo, args, read)?;
     if call.json {
         terminal::print_json(&changes_json(&changes))?;
         return Ok(Outcome::Done);
@@ -198,7 +202,7 @@ pub fn diff(
 }
 
 /// As DVC writes it: by file and key, `diff` only for numbers.
-fn changes_json(changes: &[Change]) -> Json {
+pub fn changes_json(changes: &[Change]) -> Json {
     let mut by_path: Map<String, Json> = Map::new();
     for change in changes {
         let of_path = by_path.entry(change.path.clone()).or_insert_with(|| json!({}));
@@ -211,7 +215,13 @@ fn changes_json(changes: &[Change]) -> Json {
     Json::Object(by_path)
 }
 
-fn json_of(values: &[(String, Found)]) -> Json {
+/// As DVC writes it: by file, the values or why there are none.
+pub fn json_of(values: &[(String, Found)]) -> Json {
+    json!({ "data": files_json(values) })
+}
+
+/// What is in the files, by path.
+pub fn files_json(values: &[(String, Found)]) -> Json {
     let files: Map<String, Json> = values
         .iter()
         .map(|(path, value)| {
@@ -222,10 +232,11 @@ fn json_of(values: &[(String, Found)]) -> Json {
             (path.clone(), told)
         })
         .collect();
-    json!({ "data": files })
+    Json::Object(files)
 }
 
-fn short(name: &str) -> String {
+/// A commit by its first seven digits, anything else whole.
+pub fn short(name: &str) -> String {
     let is_commit = name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
     if is_commit {
         name[..7].to_owned()
@@ -234,7 +245,8 @@ fn short(name: &str) -> String {
     }
 }
 
-fn cell(value: &Json, precision: u32) -> String {
+/// A value as it stands in a table.
+pub fn cell(value: &Json, precision: u32) -> String {
     match value {
         Json::String(text) => text.clone(),
         Json::Null => String::new(),
@@ -253,7 +265,8 @@ fn cell(value: &Json, precision: u32) -> String {
     }
 }
 
-fn print_table(header: &[&str], rows: &[Vec<String>], style: TableStyle) {
+/// Prints a table.
+pub fn print_table(header: &[&str], rows: &[Vec<String>], style: TableStyle) {
     if !style.md {
         println!("{}", terminal::table(header, rows));
         return;

@@ -1,0 +1,228 @@
+"""Experiments: those of `lathe exp` are DVC's and the other way round; sweeps, queues and searches run apart."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+
+import conftest
+import pytest
+
+PIPELINE = """\
+stages:
+  prepare:
+    cmd: cp src.txt data.txt
+    deps: [src.txt]
+    outs: [data.txt]
+  train:
+    cmd: python3 train.py
+    deps: [data.txt, train.py]
+    params: [lr, model.depth]
+    outs: [model.txt]
+    metrics:
+    - metrics.json:
+        cache: false
+"""
+TRAIN = """\
+import json, re
+text = open("params.yaml").read()
+lr = float(re.search(r"lr: (\\S+)", text)[1])
+depth = int(re.search(r"depth: (\\S+)", text)[1])
+if lr > 100:
+    raise SystemExit("diverged at " + str(lr))
+json.dump({"loss": (lr - 0.3) ** 2 + depth, "nested": {"depth": depth}}, open("metrics.json", "w"))
+open("model.txt", "w").write(text)
+"""
+
+
+ENVIRONMENT = {
+    "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+    "DVC_NO_ANALYTICS": "1",
+    "NO_COLOR": "1",
+}
+
+
+def run(*command, cwd):
+    done = subprocess.run(command, cwd=cwd, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def lathe(*args, cwd, code=0):
+    return conftest.lathe(*args, cwd=cwd, code=code, **ENVIRONMENT)
+
+
+def told(*args, cwd):
+    return json.loads(lathe("--json", *args, cwd=cwd).stdout)
+
+
+def dvc(*args, cwd):
+    return run(sys.executable, "-m", "dvc", *args, cwd=cwd).stdout
+
+
+@pytest.fixture
+def project(tmp_path):
+    root = tmp_path / "project"
+    root.mkdir()
+    for command in (["init", "-q", "-b", "main"], ["config", "user.email", "a@b.c"], ["config", "user.name", "A"]):
+        run("git", *command, cwd=root)
+    lathe("init", cwd=root)
+    (root / "dvc.yaml").write_text(PIPELINE)
+    (root / "train.py").write_text(TRAIN)
+    (root / "src.txt").write_text("hello\n")
+    (root / "params.yaml").write_text("lr: 0.1  # rate\nmodel:\n  depth: 3\nunused: x\n")
+    run("git", "add", "-A", cwd=root)
+    run("git", "commit", "-qm", "base", cwd=root)
+    return root
+
+
+def names(shown):
+    return [e["name"] for state in shown for e in state["experiments"] or []]
+
+
+def test_both_tools_see_the_same_experiments(project):
+    ours = told("exp", "run", "-n", "ours", "-S", "lr=0.2", cwd=project)
+    assert ours["experiment"]["name"] == "ours"
+    assert (project / "params.yaml").read_text() == "lr: 0.2  # rate\nmodel:\n  depth: 3\nunused: x\n"
+    theirs = dvc("exp", "run", "-n", "theirs", "-S", "model.depth=5", cwd=project)
+    assert "theirs" in theirs
+
+    shown, expected = told("exp", "show", cwd=project), json.loads(dvc("exp", "show", "--json", cwd=project))
+    assert sorted(names(shown)) == sorted(names(expected)) == ["ours", "theirs"]
+
+    def comparable(states):
+        for state in states:
+            for experiment in state["experiments"] or []:
+                yield from comparable(experiment["revs"])
+            data = state["data"]
+            for values in data["metrics"].values():
+                values.pop("error", None)
+            yield state["rev"], {key: data[key] for key in ("rev", "timestamp", "params", "metrics", "deps", "outs")}
+
+    assert dict(comparable(shown)) == dict(comparable(expected))
+    for options in ([], ["--name-only"], ["--sha-only"], ["-A"]):
+        assert sorted(lathe("exp", "list", *options, cwd=project).stdout.split()) == sorted(
+            dvc("exp", "list", *options, cwd=project).split()
+        )
+    assert told("exp", "diff", "ours", "theirs", cwd=project) == json.loads(
+        dvc("exp", "diff", "ours", "theirs", "--json", cwd=project)
+    )
+
+    lathe("exp", "rename", "theirs", "deeper", cwd=project)
+    assert "deeper" in dvc("exp", "list", "--name-only", cwd=project)
+    lathe("exp", "branch", "deeper", "better", cwd=project)
+    assert "depth: 5" in run("git", "show", "better:params.yaml", cwd=project).stdout
+    dvc("exp", "apply", "ours", cwd=project)
+    lathe("status", cwd=project)
+    assert "lr: 0.2" in (project / "params.yaml").read_text()
+    dvc("exp", "remove", "ours", cwd=project)
+    lathe("exp", "remove", "deeper", cwd=project)
+    assert lathe("exp", "list", cwd=project).stdout == ""
+
+
+def test_an_applied_experiment_brings_its_outputs_and_keeps_what_was_changed(project):
+    lathe("exp", "run", "-n", "one", "-S", "lr=0.2", cwd=project)
+    lathe("exp", "run", "-n", "two", "-S", "lr=0.4", cwd=project)
+    assert "lr: 0.4" in (project / "model.txt").read_text()
+    (project / "train.py").write_text(TRAIN + "# mine\n")
+    answer = lathe("exp", "apply", "one", cwd=project).stdout
+    assert "lr: 0.2" in (project / "model.txt").read_text()
+    assert (project / "train.py").read_text() == TRAIN
+    assert told("run", cwd=project)["executed"] == 0
+    assert "refs/lathe/before-apply" in answer
+    assert "# mine" in run("git", "show", "refs/lathe/before-apply:train.py", cwd=project).stdout
+
+
+def test_a_sweep_runs_apart_and_every_experiment_is_a_tracked_run(project):
+    before = {path.name: path.read_bytes() for path in project.iterdir() if path.is_file()}
+    done = told("exp", "run", "-n", "grid", "-S", "lr=0.1,0.3", "-S", "model.depth=range(1,3)", "-j", "2", cwd=project)
+    assert sorted(one["name"] for one in done["experiments"]) == ["grid-1", "grid-2", "grid-3", "grid-4"]
+    assert {path.name: path.read_bytes() for path in project.iterdir() if path.is_file()} == before
+    assert not list((project / ".lathe" / "experiments").glob("*/"))
+    assert "grid-1" not in run("git", "worktree", "list", cwd=project).stdout
+    dvc_sees = json.loads(dvc("exp", "show", "--json", cwd=project))
+    losses = {
+        e["name"]: e["revs"][0]["data"]["metrics"]["metrics.json"]["data"]["loss"]
+        for state in dvc_sees
+        for e in state["experiments"] or []
+    }
+    assert min(losses, key=losses.get) == "grid-3"
+    table = lathe("exp", "show", "--sort-by", "loss", "--only-changed", cwd=project).stdout
+    order = [line.split("[")[1].split("]")[0] for line in table.splitlines() if "[" in line]
+    assert order == ["grid-3", "grid-1", "grid-4", "grid-2"], table
+    assert "unused" not in table and "depth" in table
+
+    run_id = next(one["run_id"] for one in done["experiments"] if one["name"] == "grid-3")
+    with sqlite3.connect(project / ".lathe/lathe.db") as records:
+        sql = "SELECT key, value FROM params JOIN runs USING (run_no) WHERE run_id = ?"
+        logged = dict(records.execute(sql, [run_id]))
+        name = records.execute("SELECT name FROM runs WHERE run_id = ?", [run_id]).fetchone()[0]
+    assert (logged["lr"], logged["model.depth"], name) == ("0.3", "1", "grid-3")
+
+
+def test_a_queue_waits_survives_failures_and_says_what_was_printed(project):
+    queued = told("exp", "run", "--queue", "-n", "later", "-S", "lr=0.5,1000", cwd=project)["queued"]
+    assert queued == ["later-1", "later-2"]
+    assert [one["state"] for one in told("queue", "status", cwd=project)] == ["queued", "queued"]
+    waiting = [e for s in told("exp", "show", cwd=project) for e in s["experiments"] or []]
+    assert {e["name"]: e["executor"]["state"] for e in waiting} == {"later-1": "queued", "later-2": "queued"}
+    (project / "src.txt").write_text("changed after it was queued\n")
+    failed = lathe("queue", "start", "-j", "2", cwd=project, code=1)
+    assert "later-2 failed" in failed.stderr and "diverged at 1000" in failed.stdout
+    assert [(one["name"], one["state"]) for one in told("queue", "status", cwd=project)] == [("later-2", "failed")]
+    assert "diverged at 1000" in lathe("queue", "logs", "later-2", cwd=project).stdout
+    saved = run("git", "for-each-ref", "--format=%(refname)", "refs/exps", cwd=project).stdout.strip()
+    assert saved.endswith("/later-1")
+    assert run("git", "show", f"{saved}:src.txt", cwd=project).stdout == "hello\n"
+    lathe("queue", "remove", "--all", cwd=project)
+    assert told("queue", "status", cwd=project) == []
+
+
+def test_a_search_learns_and_a_draw_repeats(project):
+    drawn = [
+        [one["changes"] for one in told("exp", "run", "-S", "lr=uniform(0,1)", "--trials", "2", cwd=project)["experiments"]]
+        for _ in range(2)
+    ]
+    assert sorted(drawn[0]) == sorted(drawn[1])
+    answer = lathe(
+        "exp", "run", "-n", "tpe", "-S", "lr=uniform(0,1)", "-S", "model.depth=1,2", "--trials", "8",
+        "--search", "tpe", "--objective", "loss", cwd=project,
+    ).stdout  # fmt: skip
+    assert answer.splitlines()[-1].startswith("best: tpe-"), answer
+    assert len([name for name in names(told("exp", "show", cwd=project)) if name.startswith("tpe-")]) == 8
+
+
+def test_bad_input_is_named_and_changes_nothing(project):
+    before = (project / "params.yaml").read_bytes()
+    for arguments, words in (
+        (["-S", "no.such=1"], "no parameter `no.such`"),
+        (["-S", "+lr=1"], "has a parameter `lr` already"),
+        (["-S", "lr=dance(1)"], "dance"),
+        (["-S", "lr=uniform(0,1)"], "--trials"),
+        (["-n", "a/b"], "cannot be the name"),
+        (["--trials", "3", "--search", "tpe", "-S", "lr=1,2"], "metric to go by"),
+    ):
+        refused = lathe("exp", "run", *arguments, cwd=project, code=1)
+        assert words in refused.stderr, refused.stderr
+    assert (project / "params.yaml").read_bytes() == before
+    assert run("git", "for-each-ref", "refs/exps", "refs/lathe", cwd=project).stdout == ""
+    lathe("exp", "run", "-n", "once", "-S", "lr=0.2", cwd=project)
+    assert "already" in lathe("exp", "run", "-n", "once", "-S", "lr=0.3", cwd=project, code=1).stderr
+    assert "no experiment `twice`" in lathe("exp", "apply", "twice", cwd=project, code=1).stderr
+    lathe("exp", "run", "-S", "~unused", "-S", "+extra.deep=[1,2]", "-n", "shape", cwd=project)
+    assert (project / "params.yaml").read_text() == "lr: 0.2  # rate\nmodel:\n  depth: 3\nextra:\n  deep: [1,2]\n"
+
+
+def test_experiments_travel_with_git(project, tmp_path):
+    remote = tmp_path / "remote.git"
+    run("git", "init", "-q", "--bare", str(remote), cwd=tmp_path)
+    run("git", "remote", "add", "origin", str(remote), cwd=project)
+    run("git", "push", "-q", "origin", "main", cwd=project)
+    lathe("exp", "run", "-n", "gone", "-S", "lr=0.2", cwd=project)
+    assert "gone" in lathe("exp", "push", "origin", cwd=project).stdout
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", "-b", "main", str(remote), str(clone), cwd=tmp_path)
+    assert lathe("exp", "list", "origin", cwd=clone).stdout.split()[-1] == "[gone]"
+    assert "gone" in lathe("exp", "pull", "origin", "gone", cwd=clone).stdout
+    assert names(told("exp", "show", cwd=clone)) == ["gone"]
