@@ -1,5 +1,4 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -9,7 +8,7 @@ use crate::exit::{Outcome, hinted};
 use crate::experiments::overrides::{self, Override};
 use crate::experiments::{self, Direction, Entry, Executed, Experiment, Optuna, Order, Runner, Saving};
 use crate::terminal::{self, Style, number, paint};
-use crate::{background, python};
+use crate::{background, clock, python};
 
 /// Execute the pipeline with other parameters, and keep the result as an experiment.
 ///
@@ -179,9 +178,8 @@ fn with_tags(args: &Args, place: &Place, name: &str) -> run::Args {
 
 fn queue(args: &Args, place: &Place, name: Option<&str>, changes: &[Override]) -> anyhow::Result<Entry> {
     let name = place.name(name, args.run.force)?;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let order = Order {
-        number: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
+        number: clock::now_nanos(),
         changes: changes.iter().map(Override::told).collect(),
         arguments: args.run.to_arguments(),
         include: args.include_untracked.clone(),
