@@ -1,6 +1,6 @@
 # `make demo` walks the whole loop on real data, `make test` runs every test. Both set up what they need.
 # `make test-s3` runs the longer tests of artifacts against Ceph's gateway, or the S3 server that LATHE_TEST_S3_URL names.
-.PHONY: demo test test-s3 test-crash tools fuzz
+.PHONY: demo test test-s3 test-crash test-crash-data tools fuzz
 
 demo: tools
 	cargo build --release
@@ -15,6 +15,11 @@ test-s3: tools
 test-crash: tools
 	cargo build --bin lathe
 	target/py/bin/python -m pytest tests/python/test_crash.py -k torn --crash-rounds 200
+
+# The same for data and pipelines: commands killed at three hundred random moments (about ten minutes).
+test-crash-data: tools
+	cargo build --bin lathe
+	target/py/bin/python bench/data/crash.py --rounds 300
 
 tools:
 	@sh scripts/check-tools.sh

@@ -1,4 +1,4 @@
-"""Remotes behind real servers: WebDAV, a mere HTTP server, SSH."""
+"""Remotes behind real servers: WebDAV, a mere HTTP server, SSH, S3."""
 
 import json
 import os
@@ -136,3 +136,66 @@ def test_remotes_behind_servers_hold_the_same_files(twins, served):
 def wrong_password(folder):
     lathe("remote", "modify", "--local", "webdav", "password", "wrong", cwd=folder)
     return {}
+
+
+def test_a_remote_in_s3_holds_what_a_folder_would(twins, s3):
+    """Settings as DVC names them. A list that is there stands for its files, so it goes last and only with all of them."""
+    import boto3
+
+    ours, theirs = twins
+    write(twins, files_of(8, count=1_100) | {"model.bin": b"m" * 20_000_000})
+    both(twins, "add", "data", "model.bin")
+    bucket, _, prefix = s3.url.removeprefix("s3://").partition("/")
+    own = {
+        "endpointurl": s3.environment["AWS_ENDPOINT_URL_S3"],
+        "access_key_id": s3.environment["AWS_ACCESS_KEY_ID"],
+        "secret_access_key": s3.environment["AWS_SECRET_ACCESS_KEY"],
+        "region": "us-east-1",
+    }
+    client = boto3.client(
+        "s3",
+        endpoint_url=own["endpointurl"],
+        aws_access_key_id=own["access_key_id"],
+        aws_secret_access_key=own["secret_access_key"],
+        region_name="us-east-1",
+    )
+
+    def stored():
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix + "/")
+        return {one["Key"].removeprefix(prefix + "/"): one["Size"] for page in pages for one in page.get("Contents", [])}
+
+    lathe("remote", "add", "--default", "store", s3.url, cwd=ours)
+    assert "no credentials" in lathe("push", cwd=ours, code=1, AWS_ENDPOINT_URL=own["endpointurl"]).stderr
+    for key, value in own.items():
+        lathe("remote", "modify", "--local", "store", key, value, cwd=ours)
+    cache = {name: len(content) for name, (content, _) in state(ours / ".dvc/cache").items()}
+    # A file that is not there any more keeps the list of its folder back.
+    listing = next(name for name in cache if name.endswith(".dir"))
+    victim = json.loads((ours / ".dvc/cache" / listing).read_bytes())[0]["md5"]
+    victim = ours / ".dvc/cache/files/md5" / victim[:2] / victim[2:]
+    victim.rename(ours / "aside")
+    lathe("push", cwd=ours, code=1)
+    assert listing not in stored() and len(stored()) == len(cache) - 2
+    (ours / "aside").rename(victim)
+    lathe("push", cwd=ours)
+    assert stored() == cache
+    assert "up to date" in lathe("push", cwd=ours).stdout
+    assert json.loads(lathe("status", "--cloud", "--json", cwd=ours).stdout) == {}
+    shutil.rmtree(ours / ".dvc/cache")
+    shutil.rmtree(ours / "data")
+    (ours / "model.bin").unlink()
+    lathe("pull", cwd=ours)
+    both_states = [state(ours / ".dvc/cache"), state(theirs / ".dvc/cache")]
+    assert both_states[0] == both_states[1]
+    assert "up to date" in dvc(ours, "status")
+    client.put_object(Bucket=bucket, Key=f"{prefix}/files/md5/ab/{'c' * 30}", Body=b"garbage")
+    lathe("gc", "--workspace", "--cloud", "--force", cwd=ours)
+    assert stored() == cache
+    # Two stores that tell each other apart by what the bytes are: what arrived wrong gets no name.
+    key = next(name for name, size in cache.items() if size == 20_000_000)
+    client.put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=b"n" * 20_000_000)
+    shutil.rmtree(ours / ".dvc/cache")
+    assert "damaged" in lathe("fetch", cwd=ours, code=1).stderr
+    assert not (ours / ".dvc/cache" / key).exists()
+    lathe("remote", "modify", "--local", "store", "secret_access_key", "wrong", cwd=ours)
+    assert "denies access" in lathe("fetch", cwd=ours, code=1).stderr

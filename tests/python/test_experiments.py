@@ -226,3 +226,53 @@ def test_experiments_travel_with_git(project, tmp_path):
     assert lathe("exp", "list", "origin", cwd=clone).stdout.split()[-1] == "[gone]"
     assert "gone" in lathe("exp", "pull", "origin", "gone", cwd=clone).stdout
     assert names(told("exp", "show", cwd=clone)) == ["gone"]
+
+
+def test_experiments_link_the_data_that_they_need_and_travel_with_it(project, tmp_path):
+    """The data of a `.dvc` file is brought into the worktree as links to the cache; it goes along with push and pull."""
+    git_remote, store = tmp_path / "remote.git", tmp_path / "store"
+    run("git", "init", "-q", "--bare", str(git_remote), cwd=tmp_path)
+    run("git", "remote", "add", "origin", str(git_remote), cwd=project)
+    (project / "raw").mkdir()
+    for number in range(5):
+        (project / f"raw/{number}.txt").write_text(f"{number}\n")
+    (project / "unneeded.bin").write_bytes(b"x" * 100_000)
+    lathe("add", "raw", "unneeded.bin", cwd=project)
+    # Relative to `.dvc`, which lies elsewhere in a worktree.
+    lathe("remote", "add", "-d", "store", os.path.relpath(store, project), cwd=project)
+    (project / "dvc.yaml").write_text(
+        PIPELINE.replace(
+            "cp src.txt data.txt",
+            "cat raw/*.txt src.txt > data.txt; find raw -type l | wc -l > links.txt; ls > here.txt",
+        )
+        .replace("deps: [src.txt]", "deps: [src.txt, raw]")
+        .replace("outs: [data.txt]", "outs: [data.txt, links.txt, here.txt]")
+    )
+    run("git", "add", "-A", cwd=project)
+    run("git", "commit", "-qm", "data", cwd=project)
+    run("git", "push", "-q", "origin", "main", cwd=project)
+    done = told("exp", "run", "-n", "apart", "-S", "lr=0.2,0.4", "-j", "2", cwd=project)
+    assert len(done["experiments"]) == 2, done
+    lathe("exp", "apply", "apart-1", cwd=project)
+    links, here = (project / "links.txt").read_text(), (project / "here.txt").read_text().split()
+    assert links.strip() in ("0", "5") and "unneeded.bin" not in here and "raw" in here
+    device = os.stat(project).st_dev
+    if links.strip() == "0":
+        # Blocks are shared there instead.
+        assert os.stat(project / ".dvc/cache").st_dev == device
+    assert (project / "data.txt").read_text() == "0\n1\n2\n3\n4\nhello\n"
+    assert not (project / "raw/0.txt").is_symlink()
+    for path in (project / ".dvc/cache/files/md5").rglob("*"):
+        assert path.is_dir() or path.stat().st_mode & 0o777 == 0o444
+
+    assert "files of data" in lathe("exp", "push", "origin", cwd=project).stdout
+    run("git", "checkout", "-q", ".", cwd=project)
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", "-b", "main", str(git_remote), str(clone), cwd=tmp_path)
+    (clone / ".dvc/config").write_text(f"[core]\n    remote = store\n['remote \"store\"']\n    url = {store}\n")
+    assert "files of data" in lathe("exp", "pull", "origin", "apart-1", cwd=clone).stdout
+    lathe("exp", "apply", "apart-1", cwd=clone)
+    assert (clone / "data.txt").read_text() == "0\n1\n2\n3\n4\nhello\n"
+    assert told("run", "--pull", cwd=clone)["executed"] == 0
+    # What no stage needs stayed where it was.
+    assert list(json.loads(dvc("status", "--json", cwd=clone))) == ["unneeded.bin.dvc"]

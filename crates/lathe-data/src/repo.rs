@@ -3,9 +3,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Cache, Config, Error, LinkKind, Memory, Result, gitignore, write};
+use crate::{Cache, Config, Error, Ini, LinkKind, Memory, Result, config, gitignore, write};
 
 const DVC: &str = ".dvc";
+/// Where hashes are remembered, in `.dvc/tmp`.
+const HASHES: &str = "lathe-hashes";
 
 /// A folder that DVC's formats make a repository of.
 #[derive(Debug, Clone)]
@@ -72,7 +74,7 @@ impl Repo {
             link_kinds: config.link_kinds()?,
             no_scm: config.find_bool("core", "no_scm")?.unwrap_or(false),
             cache: Cache::new(cache, shared),
-            memory: Arc::new(Memory::at(folder.join("tmp/lathe-hashes"))),
+            memory: Arc::new(Memory::at(folder.join("tmp").join(HASHES))),
             config,
             root,
         })
@@ -101,6 +103,12 @@ impl Repo {
     /// How files of the workspace get their content, in the order to try.
     pub fn link_kinds(&self) -> &[LinkKind] {
         &self.link_kinds
+    }
+
+    /// Whether files of the workspace may be the cache's own.
+    pub fn links_to_cache(&self) -> bool {
+        let is_link = |kind: &LinkKind| matches!(kind, LinkKind::Hardlink | LinkKind::Symlink);
+        self.link_kinds.iter().any(is_link)
     }
 
     /// Hashes of files that did not change since they were computed.
@@ -141,12 +149,36 @@ impl Repo {
     }
 }
 
-/// Lets `worktree`, another checkout of the repository at `root`, use the cache of `root`.
+/// Lets `worktree`, another checkout of the repository at `root`, use the cache of `root`, its settings and the hashes
+/// that it remembers. Unless `cache.type` is set, data is linked to the cache there, not copied.
 pub fn share_cache(root: &Path, worktree: &Path) -> Result<()> {
     let repo = Repo::discover(root)?;
-    let config = worktree.join(DVC).join("config.local");
-    let text = format!("[cache]\n    dir = {}\n", repo.cache.folder().display());
-    write::write_atomically(&config, text.as_bytes())
+    let mut own = Ini::default();
+    // Settings of this checkout alone, and paths, which mean something else in another folder.
+    for (level, path, ini) in repo.config.levels() {
+        for (section, settings) in ini.sections() {
+            for (key, value) in settings {
+                if let Some(value) = config::value_elsewhere(level, path, section, key, value) {
+                    own.set(section, key, &value);
+                }
+            }
+        }
+    }
+    own.set("cache", "dir", &repo.cache.folder().display().to_string());
+    if repo.config.find("cache", "type").is_none() {
+        // A hard link would change the object's ctime, by which its hash is remembered.
+        own.set("cache", "type", "reflink,symlink,copy");
+    }
+    let folder = worktree.join(DVC);
+    write::write_atomically(&folder.join("config.local"), own.to_text().as_bytes())?;
+    repo.memory.save();
+    let hashes = repo.tmp().join(HASHES);
+    if hashes.is_file() {
+        let to = folder.join("tmp").join(HASHES);
+        fs::create_dir_all(folder.join("tmp")).map_err(Error::write(&to))?;
+        fs::copy(&hashes, &to).map_err(Error::write(&to))?;
+    }
+    Ok(())
 }
 
 /// Gives `worktree` a cache of its own, whatever its `.dvc/config` says.

@@ -61,7 +61,65 @@ impl Dag {
                 }
             }
         }
+        dag.add_sources(project, options, &included, &mut by_name)?;
         Ok(dag)
+    }
+
+    /// The data that people added, as far as it is meant or the stages read it.
+    fn add_sources(
+        &mut self,
+        project: &Project,
+        options: &DagOptions,
+        included: &[bool],
+        by_name: &mut BTreeMap<String, usize>,
+    ) -> Result<()> {
+        let targets = &options.selection.targets;
+        let mut meant: BTreeSet<usize> = BTreeSet::new();
+        if targets.is_empty() {
+            meant.extend(0..project.sources.len());
+        }
+        for target in targets {
+            meant.extend(project.source(target, &options.selection)?);
+        }
+        let stages = project
+            .stages
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| included.get(*index).copied().unwrap_or(false));
+        let stages: Vec<_> = stages.collect();
+        for (index, _) in &stages {
+            meant.extend(&project.graph.reads[*index]);
+        }
+        for at in meant {
+            let source = &project.sources[at];
+            let names = if options.outs {
+                source.outs.clone()
+            } else {
+                vec![source.path.clone()]
+            };
+            for (name, out) in names.into_iter().zip(&source.outs) {
+                let from = self.node(name, by_name);
+                for (index, stage) in &stages {
+                    let is_read = project.graph.reads[*index].contains(&at);
+                    if !is_read || (options.outs && !reads(stage, out)) {
+                        continue;
+                    }
+                    for (to, _) in self.nodes_of(stage, options, by_name) {
+                        self.edges.insert((from, to));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, name: String, by_name: &mut BTreeMap<String, usize>) -> usize {
+        let next = self.nodes.len();
+        let node = *by_name.entry(name.clone()).or_insert(next);
+        if node == next {
+            self.nodes.push(name);
+        }
+        node
     }
 
     /// The nodes of a stage: itself or its outputs, with their paths.
@@ -85,14 +143,7 @@ impl Dag {
             };
             vec![(name, String::new())]
         };
-        let nodes = names.into_iter().map(|(name, at)| {
-            let next = self.nodes.len();
-            let node = *by_name.entry(name.clone()).or_insert(next);
-            if node == next {
-                self.nodes.push(name);
-            }
-            (node, at)
-        });
+        let nodes = names.into_iter().map(|(name, at)| (self.node(name, by_name), at));
         nodes.collect()
     }
 

@@ -9,6 +9,7 @@ use crate::graph::Graph;
 use crate::pipeline_file::PipelineFile;
 use crate::project::{Project, Selection};
 use crate::set_params::{byte_of, end_of_block, line_ended};
+use crate::sources::Source;
 use crate::stage::{Stage, joined};
 use crate::yaml::{Node, Value, emit, read};
 use crate::{Error, Result, param_files, template};
@@ -161,7 +162,8 @@ fn check(repo: &Repo, file: &str, text: &str) -> Result<()> {
         };
         stages.extend(parsed.stages);
     }
-    Graph::of(&stages, paths.iter().map(String::as_str)).map(drop)
+    let sources = Source::all(repo)?;
+    Graph::of(&stages, &sources, paths.iter().map(String::as_str)).map(drop)
 }
 
 impl NewStage {

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use crate::sources::Source;
 use crate::stage::Stage;
 use crate::{Error, Result};
 
@@ -10,23 +11,31 @@ pub struct Graph {
     pub needs: Vec<Vec<usize>>,
     /// For each stage those that need it.
     pub needed_by: Vec<Vec<usize>>,
+    /// For each stage the sources whose data it reads, by position.
+    pub reads: Vec<Vec<usize>>,
 }
 
 impl Graph {
-    /// Of stages whose outputs do not overlap and who wait for no circle.
+    /// Of stages whose outputs overlap neither one another nor the data of sources, and who wait for no circle.
     /// `files` are those of all pipelines, which must not be inside an output.
-    pub fn of<'f>(stages: &[Stage], files: impl IntoIterator<Item = &'f str>) -> Result<Self> {
-        let outs = Outs::of(stages)?;
+    pub fn of<'f>(
+        stages: &[Stage],
+        sources: &[Source],
+        files: impl IntoIterator<Item = &'f str>,
+    ) -> Result<Self> {
+        let outs = Outs::of(stages, sources)?;
         for file in files {
-            if let Some((maker, out)) = outs.around(file) {
+            if let Some(out) = outs.around(file) {
+                let (out, stage) = named(stages, sources, out);
                 return Err(Error::FileInOutput {
                     file: file.to_owned(),
-                    out: stages[maker].outs[out].path.clone(),
-                    stage: stages[maker].address(),
+                    out,
+                    stage,
                 });
             }
         }
         let mut needs = Vec::with_capacity(stages.len());
+        let mut reads = Vec::with_capacity(stages.len());
         let mut needed_by = vec![Vec::new(); stages.len()];
         for (index, stage) in stages.iter().enumerate() {
             let deps = stage.deps.iter().map(|dep| &dep.at);
@@ -41,12 +50,19 @@ impl Graph {
             }
             let mut seen = std::collections::HashSet::new();
             needed.retain(|maker| seen.insert(*maker));
+            let (needed, read): (Vec<usize>, Vec<usize>) =
+                needed.into_iter().partition(|maker| *maker < stages.len());
+            reads.push(read.into_iter().map(|source| source - stages.len()).collect());
             for &maker in &needed {
                 needed_by[maker].push(index);
             }
             needs.push(needed);
         }
-        let graph = Self { needs, needed_by };
+        let graph = Self {
+            needs,
+            needed_by,
+            reads,
+        };
         let all: Vec<usize> = (0..stages.len()).collect();
         match graph.in_order(&all, |_| false) {
             Ok(_) => Ok(graph),
@@ -153,6 +169,17 @@ fn reachable<'a>(wanted: &[usize], next: impl Fn(usize) -> &'a [usize]) -> Vec<b
     included
 }
 
+/// An output and what makes it. Sources come after the stages.
+fn named(stages: &[Stage], sources: &[Source], (maker, out): (usize, usize)) -> (String, String) {
+    match stages.get(maker) {
+        Some(stage) => (stage.outs[out].path.clone(), stage.address()),
+        None => {
+            let source = &sources[maker - stages.len()];
+            (source.outs[out].clone(), source.path.clone())
+        }
+    }
+}
+
 /// Outputs by path, one part of the path a level; children in the order in which they were added, as DVC's are.
 struct Outs {
     nodes: Vec<OutNode>,
@@ -162,43 +189,56 @@ struct Outs {
 struct OutNode {
     names: HashMap<String, usize>,
     children: Vec<usize>,
-    /// Stage and position in its outputs.
+    /// Maker and position in its outputs.
     out: Option<(usize, usize)>,
 }
 
 impl Outs {
     /// Refuses outputs that are the same or inside one another.
-    fn of(stages: &[Stage]) -> Result<Self> {
+    fn of(stages: &[Stage], sources: &[Source]) -> Result<Self> {
         let mut outs = Self {
             nodes: vec![OutNode::default()],
         };
-        let overlapping =
-            |(stage, out): (usize, usize), (other, other_out): (usize, usize)| Error::OverlappingOutputs {
-                path: stages[stage].outs[out].path.clone(),
-                stage: stages[stage].address(),
-                other_path: stages[other].outs[other_out].path.clone(),
-                other: stages[other].address(),
-            };
-        for (index, stage) in stages.iter().enumerate() {
-            for (position, out) in stage.outs.iter().enumerate() {
-                let mut at = 0;
-                for part in parts(&out.at) {
-                    at = outs.child(at, part);
-                    if let Some(other) = outs.nodes[at].out {
-                        return Err(overlapping((index, position), other));
-                    }
+        let of_stages = stages.iter().map(|stage| {
+            let places = stage.outs.iter().map(|out| &out.at);
+            places.collect::<Vec<_>>()
+        });
+        let of_sources = sources.iter().map(|source| source.outs.iter().collect());
+        for (index, places) in of_stages.chain(of_sources).enumerate() {
+            for (position, at) in places.into_iter().enumerate() {
+                if let Err(other) = outs.add(at, (index, position)) {
+                    let (path, stage) = named(stages, sources, (index, position));
+                    let (other_path, other) = named(stages, sources, other);
+                    return Err(Error::OverlappingOutputs {
+                        path,
+                        stage,
+                        other_path,
+                        other,
+                    });
                 }
-                if !outs.nodes[at].children.is_empty() {
-                    let mut inside = None;
-                    outs.within(at, &mut |found| inside = inside.or(Some(found)));
-                    if let Some(other) = inside {
-                        return Err(overlapping((index, position), other));
-                    }
-                }
-                outs.nodes[at].out = Some((index, position));
             }
         }
         Ok(outs)
+    }
+
+    /// Adds an output; the error is one that it overlaps.
+    fn add(&mut self, path: &str, out: (usize, usize)) -> std::result::Result<(), (usize, usize)> {
+        let mut at = 0;
+        for part in parts(path) {
+            at = self.child(at, part);
+            if let Some(other) = self.nodes[at].out {
+                return Err(other);
+            }
+        }
+        if !self.nodes[at].children.is_empty() {
+            let mut inside = None;
+            self.within(at, &mut |found| inside = inside.or(Some(found)));
+            if let Some(other) = inside {
+                return Err(other);
+            }
+        }
+        self.nodes[at].out = Some(out);
+        Ok(())
     }
 
     fn child(&mut self, at: usize, part: &str) -> usize {

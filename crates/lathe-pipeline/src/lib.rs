@@ -20,6 +20,7 @@ mod remove_param;
 mod run_cache;
 mod set_params;
 mod snapshot;
+mod sources;
 mod stage;
 mod states;
 mod template;
@@ -31,8 +32,8 @@ pub use dag::{Dag, DagOptions};
 pub use edit::{NewOut, NewStage, add_stage, declare, set_frozen};
 pub use error::{Error, Result};
 pub use execute::{
-    Commands, EnvironmentMark, ExecuteOptions, Interruption, OnFailure, Report, Shell, StageEvent, TraceMode,
-    Watchdog, execute, plan_project,
+    Commands, EnvironmentMark, ExecuteOptions, Fetch, Interruption, OnFailure, Report, Shell, StageEvent,
+    TraceMode, Watchdog, execute, plan_project,
 };
 pub use graph::Graph;
 pub use locked_outs::locked_outs;
@@ -42,6 +43,7 @@ pub use project::{Project, Selection};
 pub use recorded::recorded;
 pub use remove_param::{has_param, remove_param};
 pub use set_params::{parse_param, set_params};
+pub use sources::{Source, is_source};
 pub use stage::{Dep, Out, OutKind, ParamFile, Stage};
 pub use states::{
     Change, Content, Files, Found, LockedPath, Plot, PlotQuery, Point, State, Style, TEMPLATES, Workspace,

@@ -7,6 +7,7 @@ use crate::error::similar;
 use crate::graph::Graph;
 use crate::param_files::ParamFiles;
 use crate::pipeline_file::PipelineFile;
+use crate::sources::Source;
 use crate::stage::{PIPELINE_FILE, Stage, folder_of, joined};
 use crate::template::OptionStyle;
 use crate::{Error, Result};
@@ -16,6 +17,7 @@ use crate::{Error, Result};
 pub struct Project {
     pub(crate) stages: Vec<Stage>,
     pub(crate) graph: Graph,
+    pub(crate) sources: Vec<Source>,
     files: Vec<PipelineFile>,
     param_files: Arc<ParamFiles>,
 }
@@ -25,8 +27,8 @@ pub struct Project {
 pub struct Selection {
     /// The folder that targets are relative to, from the root; empty for the root.
     pub folder: String,
-    /// Stages, groups, `path/dvc.yaml`, `path/dvc.yaml:stage`, with `recursive` folders; those of the folder's
-    /// `dvc.yaml` if empty.
+    /// Stages, groups, `path/dvc.yaml`, `path/dvc.yaml:stage`, `path/x.dvc`, with `recursive` folders; those of the
+    /// folder's `dvc.yaml` if empty.
     pub targets: Vec<String>,
     /// Every stage of the repository.
     pub all: bool,
@@ -43,7 +45,7 @@ pub struct Selection {
 }
 
 impl Project {
-    /// Reads every `dvc.yaml` of the repository.
+    /// Reads every `dvc.yaml` and every `.dvc` file of the repository.
     pub fn load(repo: &Repo) -> Result<Self> {
         let param_files = Arc::new(ParamFiles::new(repo.root()));
         let options = OptionStyle {
@@ -64,10 +66,12 @@ impl Project {
                 root: repo.root().to_owned(),
             });
         }
-        let graph = Graph::of(&stages, files.iter().map(|file| &*file.path))?;
+        let sources = Source::all(repo)?;
+        let graph = Graph::of(&stages, &sources, files.iter().map(|file| &*file.path))?;
         Ok(Self {
             stages,
             graph,
+            sources,
             files,
             param_files,
         })
@@ -153,6 +157,11 @@ impl Project {
         own: &str,
         by_file: &HashMap<&str, Vec<usize>>,
     ) -> Result<Vec<usize>> {
+        if let Some(source) = self.source(target, selection)? {
+            let follows = selection.downstream || selection.pipeline;
+            let readers = (0..self.stages.len()).filter(|index| self.graph.reads[*index].contains(&source));
+            return Ok(if follows { readers.collect() } else { Vec::new() });
+        }
         if selection.recursive {
             let folder = joined(&selection.folder, target.trim_end_matches('/'));
             let inside = |file: &str| {
@@ -162,7 +171,7 @@ impl Project {
             let found: Vec<usize> = (0..self.stages.len())
                 .filter(|index| inside(&self.stages[*index].file))
                 .collect();
-            if !found.is_empty() {
+            if !found.is_empty() || self.sources.iter().any(|source| inside(&source.path)) {
                 return Ok(found);
             }
         }

@@ -9,8 +9,8 @@ use crate::lock::LockEntry;
 use crate::yaml::{Node, Value, emit, read, to_python_json};
 use crate::{Error, Result};
 
-/// Finds what an earlier execution with the same command, deps and params made: the newest one, if the cache still
-/// holds all of it. Of `entry` the outputs' hashes do not count.
+/// Finds what an earlier execution with the same command, deps and params made: the newest one, whether the cache still
+/// holds all of it or not. Of `entry` the outputs' hashes do not count.
 pub fn find(repo: &Repo, entry: &LockEntry) -> Result<Option<LockEntry>> {
     let folder = folder(repo, &key(entry));
     let listed = match fs::read_dir(&folder) {
@@ -38,15 +38,7 @@ pub fn find(repo: &Repo, entry: &LockEntry) -> Result<Option<LockEntry>> {
     };
     let text = fs::read_to_string(&path).map_err(Error::read(&path))?;
     // DVC passes over an entry that it cannot read, and the stage is executed.
-    let Some(found) = read(&text).ok().and_then(|node| LockEntry::parse(&node)) else {
-        return Ok(None);
-    };
-    for out in &found.outs {
-        if !repo.cache().holds(&out.hashed.md5)? {
-            return Ok(None);
-        }
-    }
-    Ok(Some(found))
+    Ok(read(&text).ok().and_then(|node| LockEntry::parse(&node)))
 }
 
 /// Remembers an execution.

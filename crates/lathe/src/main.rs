@@ -23,6 +23,7 @@ mod registration;
 mod reproduction;
 mod revisions;
 mod settings;
+mod sources;
 mod stage_view;
 mod terminal;
 mod tracking;

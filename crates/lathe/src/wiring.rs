@@ -125,11 +125,16 @@ pub fn open_parts(database: &Location, artifacts: &str, options: PartOptions) ->
     })
 }
 
-/// Opens the artifacts at a folder or an object store; `roots` are the object stores that clients are told to use.
-pub fn open_artifacts(url: &str, roots: Vec<String>) -> anyhow::Result<Artifacts> {
+/// What the environment says about object stores.
+pub fn blob_settings() -> lathe_blob::Settings {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let settings = lathe_blob::Settings::from_environment(environment);
+    lathe_blob::Settings::from_environment(environment)
+}
+
+/// Opens the artifacts at a folder or an object store; `roots` are the object stores that clients are told to use.
+pub fn open_artifacts(url: &str, roots: Vec<String>) -> anyhow::Result<Artifacts> {
+    let settings = blob_settings();
     // Without a home nothing is cached for longer than this machine runs.
     let cache = cache_folder().unwrap_or_else(|_| std::env::temp_dir().join("lathe"));
     let artifacts = Artifacts::open(url, &settings, cache.join("artifacts"), roots)?;

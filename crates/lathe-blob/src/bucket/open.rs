@@ -231,6 +231,9 @@ fn azure(named: &Named<'_>, settings: &Settings, client: ClientOptions) -> Micro
     if let Some(account) = settings.get("AZURE_STORAGE_ACCOUNT") {
         builder = builder.with_account(account);
     }
+    if let Some(key) = settings.get("AZURE_STORAGE_KEY") {
+        builder = builder.with_access_key(key);
+    }
     let connection = settings
         .get("AZURE_STORAGE_CONNECTION_STRING")
         .unwrap_or_default();
@@ -238,6 +241,7 @@ fn azure(named: &Named<'_>, settings: &Settings, client: ClientOptions) -> Micro
         builder = match key {
             "AccountName" => builder.with_account(value),
             "AccountKey" => builder.with_access_key(value),
+            "SharedAccessSignature" => builder.with_config(AzureConfigKey::SasKey, value),
             "BlobEndpoint" => builder
                 .with_allow_http(value.starts_with("http://"))
                 .with_endpoint(value.to_owned()),

@@ -1,12 +1,12 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, Permissions};
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use super::{Cache, OBJECT_MODE, Staging, link, missing};
-use crate::hash::{Md5Sum, Memory, copy_and_hash, hash_bytes, hash_reader};
+use crate::hash::{Md5Sum, Memory, copy_and_hash, hash_bytes, hash_reader, mode};
 use crate::{Algorithm, Error, Result, Tree, work};
 
 /// Up to so many new objects are forced to the disk one by one; for more the whole filesystem is, once.
@@ -63,7 +63,7 @@ impl<'a> Intake<'a> {
         if !self.claim(md5, false) {
             return Ok(());
         }
-        let (mut file, at) = self.staging()?.create()?;
+        let (mut file, at) = self.staging()?.create_with(OBJECT_MODE)?;
         file.write_all(bytes).map_err(Error::write(&at))?;
         self.stage(&file, at, md5, false)
     }
@@ -117,11 +117,10 @@ impl<'a> Intake<'a> {
             return Ok(());
         }
         let mut from = File::open(path).map_err(Error::read(path))?;
-        let (mut file, at) = self.staging()?.create()?;
+        let (mut file, at) = self.staging()?.create_with(OBJECT_MODE)?;
         let size = from.metadata().map_err(Error::read(path))?.len();
         let found = if size <= SMALL_BYTES {
-            let mut bytes = Vec::with_capacity(size as usize + 1);
-            from.read_to_end(&mut bytes).map_err(Error::read(path))?;
+            let bytes = link::read_whole(&from, size).map_err(Error::read(path))?;
             file.write_all(&bytes).map_err(Error::write(&at))?;
             hash_bytes(&bytes)
         } else if link::reflink(&from, &file) {
@@ -204,9 +203,16 @@ impl<'a> Intake<'a> {
     }
 
     fn stage(&self, file: &File, at: PathBuf, md5: Md5Sum, is_tree: bool) -> Result<()> {
-        file.set_permissions(Permissions::from_mode(OBJECT_MODE))
-            .map_err(Error::write(&at))?;
-        let stamped_ns = link::stamp(file).map_err(Error::write(&at))?;
+        let meta = file.metadata().map_err(Error::write(&at))?;
+        if mode(&meta) & 0o777 != OBJECT_MODE {
+            file.set_permissions(Permissions::from_mode(OBJECT_MODE))
+                .map_err(Error::write(&at))?;
+        }
+        // The stamp is for those who remember.
+        let stamped_ns = match self.memory {
+            Some(_) => link::stamp(file).map_err(Error::write(&at))?,
+            None => 0,
+        };
         let name = format!("{}{}", hex::encode(md5), if is_tree { ".dir" } else { "" });
         let target = self.cache.object(&name).ok_or_else(|| missing(&name))?;
         self.staged
@@ -252,10 +258,7 @@ impl<'a> Intake<'a> {
         let (trees, files): (Vec<&Staged>, Vec<&Staged>) = staged.iter().partition(|object| object.is_tree);
         work::each(&files, |object| object.name_it(self.memory))?;
         work::each(&trees, |object| object.name_it(self.memory))?;
-        for folder in folders {
-            sync_folder(folder);
-        }
-        sync_folder(&self.cache.objects());
+        sync_folders(staging, &folders, &self.cache.objects());
         Ok(())
     }
 }
@@ -300,9 +303,15 @@ pub(super) fn make_folder(folder: &Path, shared: bool) -> Result<()> {
     Ok(())
 }
 
-/// Names are durable once their folder is; where the filesystem cannot do that, they are as durable as it gets.
-fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
+/// Names are durable once their folders are; where the filesystem cannot do that, they are as durable as it gets. The
+/// content is on the disk by then, so forcing the whole filesystem costs no more than one folder does.
+fn sync_folders(staging: &Staging, folders: &BTreeSet<&Path>, top: &Path) {
+    if SINGLY_MAX < folders.len() && rustix::fs::syncfs(staging.handle()).is_ok() {
+        return;
+    }
+    for folder in folders.iter().copied().chain([top]) {
+        if let Ok(folder) = File::open(folder) {
+            let _ = folder.sync_all();
+        }
     }
 }

@@ -35,9 +35,30 @@ impl LinkKind {
 /// Whether a filesystem shares blocks is asked once.
 static NO_REFLINKS: AtomicBool = AtomicBool::new(false);
 
+/// Whether it is worth an attempt to share blocks.
+pub(crate) fn may_reflink() -> bool {
+    !NO_REFLINKS.load(Ordering::Relaxed)
+}
+
+/// Reads a file that is `size` bytes long, as far as is known, with one call if that is true.
+pub(crate) fn read_whole(mut from: &File, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; size as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match from.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
 /// Shares the blocks of the files, if the filesystem can.
 pub(crate) fn reflink(from: &File, to: &File) -> bool {
-    if NO_REFLINKS.load(Ordering::Relaxed) {
+    if !may_reflink() {
         return false;
     }
     match rustix::fs::ioctl_ficlone(to, from) {
@@ -60,9 +81,7 @@ pub(crate) fn copy_bytes(from: &File, mut to: &File) -> io::Result<()> {
     let mut from = from;
     let size = from.metadata()?.len();
     if size <= SMALL_BYTES {
-        let mut bytes = Vec::with_capacity(size as usize + 1);
-        from.read_to_end(&mut bytes)?;
-        return to.write_all(&bytes);
+        return to.write_all(&read_whole(from, size)?);
     }
     io::copy(&mut from, &mut to)?;
     Ok(())

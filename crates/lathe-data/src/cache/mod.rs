@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use intake::Intake;
 pub use link::LinkKind;
-pub(crate) use link::is_same_file;
+pub(crate) use link::{is_same_file, read_whole};
 pub(crate) use place::Placer;
 pub(crate) use staging::{Staging, remove_abandoned};
 

@@ -1,5 +1,5 @@
 use std::fs::{self, File, Metadata, Permissions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -70,6 +70,9 @@ impl<'a> Placer<'a> {
     }
 
     fn clone_to(&self, object: &Object<'_>, is_exec: bool, target: &Path) -> Result<bool> {
+        if !link::may_reflink() {
+            return Ok(false);
+        }
         let source = File::open(object.path).map_err(Error::read(object.path))?;
         let (file, at) = self.staging.create()?;
         if !link::reflink(&source, &file) {
@@ -85,8 +88,7 @@ impl<'a> Placer<'a> {
         let mut source = File::open(object.path).map_err(Error::read(object.path))?;
         let (mut file, at) = self.staging.create()?;
         if object.meta.len() <= SMALL_BYTES {
-            let mut bytes = Vec::with_capacity(object.meta.len() as usize + 1);
-            source.read_to_end(&mut bytes).map_err(Error::read(object.path))?;
+            let bytes = link::read_whole(&source, object.meta.len()).map_err(Error::read(object.path))?;
             if !object.trusted {
                 self.judge(object, hash_bytes(&bytes))?;
             }
@@ -119,6 +121,9 @@ impl<'a> Placer<'a> {
             return Ok(false);
         }
         self.rename(&at, target)?;
+        if let Ok(after) = fs::metadata(object.path) {
+            self.memory.learn_linked(&object.meta, &after, object.sum);
+        }
         Ok(true)
     }
 

@@ -1,4 +1,5 @@
 use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -48,6 +49,19 @@ impl Staging {
     pub fn create(&self) -> Result<(File, PathBuf)> {
         let path = self.name();
         let file = File::create_new(&path).map_err(Error::write(&path))?;
+        Ok((file, path))
+    }
+
+    /// As [`Staging::create`], with a mode that may be without the right to write: this process can, as long as the
+    /// file is open. The user's mask is taken off it.
+    pub fn create_with(&self, mode: u32) -> Result<(File, PathBuf)> {
+        let path = self.name();
+        let file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path)
+            .map_err(Error::write(&path))?;
         Ok((file, path))
     }
 

@@ -155,6 +155,23 @@ impl Config {
     }
 }
 
+/// A setting as another checkout of the same project needs to be told it: what only this checkout knows, and paths that
+/// mean another place there. Nothing if it finds it by itself.
+pub(crate) fn value_elsewhere(
+    level: Level,
+    file: &Path,
+    section: &str,
+    key: &str,
+    value: &str,
+) -> Option<String> {
+    let is_told = match level {
+        Level::System | Level::Global => false,
+        Level::Project => known::is_path(section, key),
+        Level::Local => true,
+    };
+    is_told.then(|| Config::shown(file, section, key, value))
+}
+
 /// Files of the levels.
 fn files(dvc: Option<&Path>) -> Vec<(Level, PathBuf)> {
     let mut files = Vec::new();

@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 use md5::{Digest, Md5};
 
 use super::{Md5Sum, Memory, mode};
-use crate::cache::Intake;
+use crate::cache::{Intake, read_whole};
 use crate::{Error, Result};
 
 /// Up to here a file is read as a whole before anything is decided.
@@ -56,8 +56,7 @@ pub(crate) fn look_at(
     let (md5, size) = match intake {
         None => hash_reader(&mut file).map_err(Error::read(path))?,
         Some(intake) if before.len() <= SMALL_BYTES => {
-            let mut bytes = Vec::with_capacity(before.len() as usize + 1);
-            file.read_to_end(&mut bytes).map_err(Error::read(path))?;
+            let bytes = read_whole(&file, before.len()).map_err(Error::read(path))?;
             let md5 = hash_bytes(&bytes);
             if intake.wants(&md5)? {
                 intake.put_bytes(md5, &bytes)?;

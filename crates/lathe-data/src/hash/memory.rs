@@ -113,6 +113,19 @@ impl Memory {
         }
     }
 
+    /// Goes on remembering the hash of a file that only got another name, which changes its ctime. Content that changed
+    /// since shows in the mtime, which is old: a later change cannot have it.
+    pub(crate) fn learn_linked(&self, before: &Metadata, after: &Metadata, md5: Md5Sum) {
+        let Some(started) = self.state().started_ns else {
+            return;
+        };
+        let (old, new) = (Record::of(before, md5), Record::of(after, md5));
+        let same = old.key() == new.key() && old.size == new.size && old.mtime_ns == new.mtime_ns;
+        if same && i128::from(old.mtime_ns) + COARSE_STEP_NS < started {
+            self.insert(new);
+        }
+    }
+
     fn insert(&self, record: Record) {
         let mut learned = self.state().learned.lock().expect("no thread panics with it");
         learned.insert(record.key(), record);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::links;
 use crate::cache::Placer;
 use crate::hash::{look_at, metadata};
-use crate::{Cache, Error, Repo, Result, Selected, Tracked, paths, work, write};
+use crate::{Cache, Error, Recorded, Repo, Result, Selected, Tracked, paths, work, write};
 
 /// How data is restored.
 #[derive(Debug, Clone, Copy, Default)]
@@ -102,6 +102,39 @@ pub fn checkout(
         return Err(Error::NotRestored { paths: done.failed });
     }
     Ok(done)
+}
+
+/// Puts what was recorded in the place of whatever is at a path.
+pub fn restore(repo: &Repo, recorded: &Recorded, at: &Path) -> Result<()> {
+    let cache = repo.cache().of(recorded.algorithm);
+    let missing = || Error::MissingObject {
+        md5: recorded.md5.clone(),
+    };
+    if !cache.holds(&recorded.md5)? {
+        return Err(missing());
+    }
+    let mut files = vec![(at.to_owned(), recorded.md5.clone())];
+    if recorded.is_folder() {
+        let entries = cache.tree(&recorded.md5)?.into_entries().into_iter();
+        files = entries
+            .map(|entry| (at.join(&entry.relpath), entry.md5))
+            .collect();
+    }
+    write::remove_path(at)?;
+    if recorded.is_folder() {
+        fs::create_dir_all(at).map_err(Error::write(at))?;
+    }
+    place_all(repo, &cache, recorded.is_exec, &files)
+}
+
+fn place_all(repo: &Repo, cache: &Cache, is_exec: bool, files: &[(PathBuf, String)]) -> Result<()> {
+    let folders: BTreeSet<&Path> = files.iter().filter_map(|(path, _)| path.parent()).collect();
+    for folder in folders {
+        fs::create_dir_all(folder).map_err(Error::write(folder))?;
+    }
+    let placer = Placer::new(cache, repo.memory(), repo.link_kinds(), &repo.tmp())?;
+    work::each(files, |(path, md5)| placer.place(md5, is_exec, path))?;
+    Ok(())
 }
 
 /// `None` if the cache does not hold all that is needed.
@@ -202,13 +235,8 @@ fn apply(repo: &Repo, plan: &Plan<'_>, done: &mut Checkout) -> Result<()> {
         fs::create_dir_all(at).map_err(Error::write(at))?;
     }
     if !plan.write.is_empty() {
-        let folders: BTreeSet<&Path> = plan.write.iter().filter_map(|(path, _)| path.parent()).collect();
-        for folder in folders {
-            fs::create_dir_all(folder).map_err(Error::write(folder))?;
-        }
         let is_exec = recorded.is_some_and(|recorded| recorded.is_exec);
-        let placer = Placer::new(&plan.cache, repo.memory(), repo.link_kinds(), &repo.tmp())?;
-        work::each(&plan.write, |(path, md5)| placer.place(md5, is_exec, path))?;
+        place_all(repo, &plan.cache, is_exec, &plan.write)?;
     } else if recorded.is_some_and(|recorded| recorded.is_exec) {
         make_executable(at)?;
     }

@@ -11,7 +11,7 @@ mod status;
 mod links;
 
 pub use add::{AddOptions, Added, add};
-pub use checkout::{Checkout, CheckoutOptions, checkout};
+pub use checkout::{Checkout, CheckoutOptions, checkout, restore};
 pub use commit::{commit, commit_to_cache};
 pub use compare::{Differences, Index, IndexEntry, compare, index_of_records, index_of_workspace};
 pub use place::{move_data, remove, unprotect};

@@ -2,10 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Objects, Place, Remote, key};
 use crate::cache::Intake;
-use crate::{Algorithm, Error, Repo, Result, work};
+use crate::{Algorithm, Error, Memory, Repo, Result, work};
 
 /// Objects that get their names together. What was moved before an interruption stays moved.
-const BATCH: usize = 10_000;
+const BATCH: usize = 50_000;
+/// The same of a store, where each takes longer.
+const STORE_BATCH: usize = 1_000;
 /// So that large files do not wait for so many others.
 const BATCH_BYTES: u64 = 4 << 30;
 
@@ -79,7 +81,7 @@ pub fn push(repo: &Repo, remote: &Remote, objects: &Objects) -> Result<Transferr
     match &remote.place {
         Place::Folder(to) => {
             let to = to.of(algorithm);
-            done.count += move_between(&cache, &to, &send)?;
+            done.count += move_between(&cache, &to, &send, None)?;
             let intake = Intake::new(&to, None);
             for list in &lists {
                 intake.put_tree(list, &cache.tree(list)?)?;
@@ -127,10 +129,16 @@ fn verify(repo: &Repo, cache: &crate::Cache, md5: &str) -> Result<()> {
     Ok(())
 }
 
-fn move_between(from: &crate::Cache, to: &crate::Cache, md5s: &[String]) -> Result<usize> {
+/// `memory` is that of the workspace, if it is what objects arrive for.
+fn move_between(
+    from: &crate::Cache,
+    to: &crate::Cache,
+    md5s: &[String],
+    memory: Option<&Memory>,
+) -> Result<usize> {
     let mut moved = 0;
-    for batch in batches(from, md5s) {
-        let intake = Intake::new(to, None);
+    for batch in batches(from, md5s)? {
+        let intake = Intake::new(to, memory);
         let copied = work::each(batch, |md5| {
             let object = from.object(md5).ok_or_else(|| crate::cache::missing(md5))?;
             intake.keep_object(md5, &object)
@@ -143,30 +151,32 @@ fn move_between(from: &crate::Cache, to: &crate::Cache, md5s: &[String]) -> Resu
     Ok(moved)
 }
 
-fn batches<'a>(cache: &crate::Cache, mut md5s: &'a [String]) -> Vec<&'a [String]> {
+fn batches<'a>(cache: &crate::Cache, mut md5s: &'a [String]) -> Result<Vec<&'a [String]>> {
+    let sizes = work::each(md5s, |md5| {
+        let meta = cache
+            .object(md5)
+            .and_then(|object| std::fs::metadata(object).ok());
+        Ok::<u64, Error>(meta.map_or(0, |meta| meta.len()))
+    })?;
+    let mut sizes = sizes.as_slice();
     let mut batches = Vec::new();
     while !md5s.is_empty() {
         let mut bytes = 0;
-        let size = |md5: &String| {
-            let meta = cache
-                .object(md5)
-                .and_then(|object| std::fs::metadata(object).ok());
-            meta.map_or(0, |meta| meta.len())
-        };
-        let fits = md5s
+        let fits = sizes
             .iter()
             .take(BATCH)
-            .take_while(|md5| {
+            .take_while(|size| {
                 let before = bytes;
-                bytes += size(md5);
+                bytes += *size;
                 before < BATCH_BYTES
             })
             .count();
-        let (batch, rest) = md5s.split_at(fits.max(1));
+        let batch;
+        (batch, md5s) = md5s.split_at(fits.max(1));
+        sizes = &sizes[batch.len()..];
         batches.push(batch);
-        md5s = rest;
     }
-    batches
+    Ok(batches)
 }
 
 /// Brings objects that the cache has not.
@@ -191,9 +201,9 @@ pub fn fetch(repo: &Repo, remote: &Remote, objects: &Objects) -> Result<Transfer
             }
             there
         });
-        done.count += move_between(&from, &cache, &wanted)?;
+        done.count += move_between(&from, &cache, &wanted, Some(repo.memory()))?;
     } else if let Place::Store(store) = &remote.place {
-        for batch in wanted.chunks(BATCH / 10) {
+        for batch in wanted.chunks(STORE_BATCH) {
             let intake = Intake::new(&cache, Some(repo.memory()));
             let brought = work::each_on(remote.jobs, 1, batch, |md5| {
                 intake.receive(md5, |to| store.get(&key(md5, algorithm), to))

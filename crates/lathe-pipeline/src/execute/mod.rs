@@ -12,9 +12,10 @@ mod watchdog;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use lathe_data::Repo;
+use lathe_data::{Hashed, Repo};
 use lathe_types::Millis;
 use lathe_types::executions::{StageExecution, StageOutcome, StageUsage, Undeclared};
 use lathe_types::project::StageSpec;
@@ -30,6 +31,19 @@ use crate::snapshot::Snapshot;
 use crate::stage::Stage;
 use crate::{Error, Plan, Project, Result, record};
 
+/// Outputs by path from the root, with what they were.
+type OutsToFetch = [(String, Hashed)];
+
+/// Brings outputs of an earlier execution into the cache.
+#[derive(Clone)]
+pub struct Fetch(pub Arc<dyn Fn(&OutsToFetch) + Send + Sync>);
+
+impl std::fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fetch")
+    }
+}
+
 /// What to bring up to date, and how.
 #[derive(Debug, Clone)]
 pub struct ExecuteOptions {
@@ -41,6 +55,8 @@ pub struct ExecuteOptions {
     pub force_downstream: bool,
     /// Restore an earlier execution with the same inputs in the place of executing again.
     pub run_cache: bool,
+    /// Looks for outputs of an earlier execution elsewhere if the cache does not hold them.
+    pub fetch: Option<Fetch>,
     /// Put outputs into the cache.
     pub commit: bool,
     /// Data that is not here counts as unchanged if nothing else changed.
@@ -74,6 +90,7 @@ impl Default for ExecuteOptions {
             force: false,
             force_downstream: false,
             run_cache: true,
+            fetch: None,
             commit: true,
             allow_missing: false,
             on_failure: OnFailure::Stop,

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lathe_data::remove_path;
+use lathe_data::{Recorded, ops, remove_path};
 use lathe_types::executions::{StageExecution, StageOutcome, StageUsage, Undeclared};
 use lathe_types::project::StageSpec;
 
@@ -15,7 +15,7 @@ use crate::lock::LockEntry;
 use crate::plan::{Action, decide, in_another_environment, inputs_unchanged, kept};
 use crate::record::{self, Done, execution_of};
 use crate::snapshot::Snapshot;
-use crate::stage::Stage;
+use crate::stage::{Stage, joined};
 use crate::{Error, Reason, Result, run_cache};
 
 /// How often to look whether an interruption came while nothing is executed.
@@ -265,6 +265,9 @@ impl OneStage<'_> {
             let path = root.join(&out.at);
             if !out.persist {
                 remove_path(&path)?;
+            } else if path.exists() && self.work.repo.links_to_cache() {
+                // What stays may be written to, and must not be the cache's own.
+                ops::unprotect(self.work.repo, &path)?;
             }
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(Error::write(parent))?;
@@ -381,7 +384,33 @@ impl OneStage<'_> {
         if !self.work.options.run_cache {
             return Ok(None);
         }
-        Ok(run_cache::find(self.work.repo, inputs)?.filter(has_all_outs))
+        let repo = self.work.repo;
+        let Some(found) = run_cache::find(repo, inputs)?.filter(has_all_outs) else {
+            return Ok(None);
+        };
+        let is_held = || -> Result<bool> {
+            for out in &found.outs {
+                if !repo.cache().holds(&out.hashed.md5)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        if !is_held()? {
+            let Some(fetch) = &self.work.options.fetch else {
+                return Ok(None);
+            };
+            let outs: Vec<_> = found
+                .outs
+                .iter()
+                .map(|out| (joined(&stage.wdir, &out.path), out.hashed.clone()))
+                .collect();
+            (fetch.0)(&outs);
+            if !is_held()? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(found))
     }
 
     fn restore(&self, earlier: &LockEntry) -> Result<()> {
@@ -390,9 +419,7 @@ impl OneStage<'_> {
             let Some(locked) = earlier.out(&out.path) else {
                 continue;
             };
-            let path = repo.root().join(&out.at);
-            repo.cache()
-                .checkout(&locked.hashed.md5, locked.hashed.is_exec, &path)?;
+            ops::restore(repo, &Recorded::new(&locked.hashed), &repo.root().join(&out.at))?;
         }
         Ok(())
     }

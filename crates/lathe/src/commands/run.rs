@@ -20,7 +20,7 @@ use crate::settings::STATE_FOLDER;
 use crate::stage_view::{StageView, print_plan};
 use crate::terminal::{self, Style, number, paint};
 use crate::tracking::{self, TrackedRun};
-use crate::{background, clock, determinism, git};
+use crate::{background, clock, determinism, git, sources};
 
 /// A larger patch is not kept with the run.
 const PATCH_BYTES_MAX: usize = 64 << 20;
@@ -66,6 +66,9 @@ pub struct Args {
     /// Data that is not here counts as unchanged if nothing else changed.
     #[arg(long)]
     allow_missing: bool,
+    /// Bring what is missing from the remote first: inputs, outputs, what earlier executions made.
+    #[arg(long)]
+    pull: bool,
     /// Tell which files of the repository stages read or write without declaring them; then one stage at a time.
     #[arg(long)]
     trace: bool,
@@ -104,6 +107,7 @@ impl Args {
             (self.keep_going, "--keep-going"),
             (self.ignore_errors, "--ignore-errors"),
             (self.allow_missing, "--allow-missing"),
+            (self.pull, "--pull"),
             (self.trace, "--trace"),
             (self.strict, "--strict"),
             (self.no_commit, "--no-commit"),
@@ -144,20 +148,22 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
     set_params(args, &project)?;
     let pipelines = lathe_pipeline::Project::load(&repo)?;
     let mut options = options(args, call, &project, repo.root());
+    let settled = sources::prepare(call, &repo, &pipelines, &mut options, args.pull, args.dry)?;
+    for source in &settled {
+        say(&format!("{} {}", paint("data", Style::Warn), source.line()));
+    }
     let mut marks = EnvironmentMarks::load(&project.root);
     options.environment = environment_mark(&project, &marks)?;
     let plan = lathe_pipeline::plan_project(&repo, &pipelines, &options)?;
     if args.dry || !plan.executes_anything() {
         if !quiet {
             print_plan(&plan.lines());
-            println!(
-                "{}",
-                if args.dry {
-                    "nothing was executed (--dry)"
-                } else {
-                    "everything is up to date"
-                }
-            );
+            let ending = match (args.dry, settled.is_empty()) {
+                (true, _) => "nothing was executed (--dry)",
+                (false, true) => "everything is up to date",
+                (false, false) => "no stage had to be executed",
+            };
+            println!("{ending}");
         }
         return Ok((Outcome::Done, json!({ "executed": 0, "stages": plan.lines() })));
     }

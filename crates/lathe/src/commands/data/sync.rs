@@ -86,6 +86,30 @@ pub fn jobs(data: &Data, scope: &Scope, targets: &[String], to_send: bool) -> an
         // Another commit may not have the target.
         selected.extend(found.unwrap_or_default());
     }
+    by_remote(data, scope, selected, to_send)
+}
+
+/// As [`jobs`], of all that these commits track.
+pub fn jobs_of_commits(
+    data: &Data,
+    scope: &Scope,
+    commits: &[String],
+    to_send: bool,
+) -> anyhow::Result<Vec<Job>> {
+    let mut tracked = Vec::new();
+    for commit in commits {
+        tracked.extend(data.at_revision(commit)?);
+    }
+    let selected = tracked.iter().map(|out| Selected { out, within: None });
+    by_remote(data, scope, selected.collect(), to_send)
+}
+
+fn by_remote(
+    data: &Data,
+    scope: &Scope,
+    mut selected: Vec<Selected<'_>>,
+    to_send: bool,
+) -> anyhow::Result<Vec<Job>> {
     selected.retain(|selected| selected.out.is_cached && (!to_send || selected.out.is_pushed));
     let mut by_remote: BTreeMap<Option<&str>, Vec<Selected<'_>>> = BTreeMap::new();
     for selected in selected {

@@ -1,3 +1,4 @@
+use lathe_data::{Recorded, ops};
 use serde_json::json;
 
 use super::super::Call;
@@ -83,7 +84,7 @@ fn restore_outs(call: &Call) -> anyhow::Result<Vec<String>> {
             continue;
         }
         if place.repo.cache().holds(&hashed.md5)? {
-            place.repo.cache().checkout(&hashed.md5, hashed.is_exec, &at)?;
+            ops::restore(&place.repo, &Recorded::new(&hashed), &at)?;
         } else {
             missing.push(format!(
                 "the cache does not hold `{}`; `lathe run` makes it again",

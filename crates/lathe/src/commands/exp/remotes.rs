@@ -1,6 +1,9 @@
+use lathe_data::remote;
 use serde_json::json;
 
 use super::super::Call;
+use super::super::data::Data;
+use super::super::data::sync::{self, Scope};
 use super::{Baselines, Place};
 use crate::exit::{Outcome, hinted};
 use crate::experiments::{self, Experiment};
@@ -18,6 +21,8 @@ pub struct PushArgs {
     /// Replace what the remote has of the same names.
     #[arg(short, long)]
     force: bool,
+    #[command(flatten)]
+    with_data: WithData,
 }
 
 /// Fetch experiments from a git remote.
@@ -32,6 +37,96 @@ pub struct PullArgs {
     /// Replace own ones of the same names.
     #[arg(short, long)]
     force: bool,
+    #[command(flatten)]
+    with_data: WithData,
+}
+
+/// The data that experiments were made of and made.
+#[derive(Debug, clap::Args)]
+struct WithData {
+    /// Leave the data where it is.
+    #[arg(long)]
+    no_cache: bool,
+    /// The remote for data; the default one if absent.
+    #[arg(short, long, value_name = "NAME")]
+    remote: Option<String>,
+    /// Files on their way at once.
+    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Also what earlier executions made.
+    #[arg(long)]
+    run_cache: bool,
+}
+
+impl WithData {
+    /// The data of the project and how it is moved; nothing if it stays or there is no remote to move it to.
+    fn open(&self, call: &Call) -> anyhow::Result<Option<(Data, Scope)>> {
+        if self.no_cache {
+            return Ok(None);
+        }
+        let data = Data::open(call)?;
+        if self.remote.is_none() && data.repo.setting("core", "remote").is_none() {
+            return Ok(None);
+        }
+        let scope = Scope {
+            remote: self.remote.clone(),
+            jobs: self.jobs,
+            ..Scope::default()
+        };
+        Ok(Some((data, scope)))
+    }
+
+    /// Sends the data of the experiments, which must be here.
+    fn push(&self, chosen: &[Experiment], call: &Call) -> anyhow::Result<usize> {
+        let Some((data, scope)) = self.open(call)? else {
+            return Ok(0);
+        };
+        let _lock = data.lock()?;
+        let mut count = 0;
+        let mut missing = Vec::new();
+        for job in sync::jobs_of_commits(&data, &scope, &commits(chosen), true)? {
+            let done = remote::push(&data.repo, &job.remote, &job.objects)?;
+            count += done.count;
+            missing.extend(done.missing);
+        }
+        if self.run_cache {
+            let to = sync::open(&data, scope.remote.as_deref(), &scope)?;
+            count += remote::push_run_cache(&data.repo, &to)?;
+        }
+        sync::refuse_missing(
+            &missing,
+            "is neither in the cache nor on the remote; no experiment was sent",
+        )?;
+        Ok(count)
+    }
+
+    /// Brings the data of the experiments, as far as it was sent.
+    fn fetch(&self, chosen: &[Experiment], call: &Call) -> anyhow::Result<usize> {
+        let Some((data, scope)) = self.open(call)? else {
+            return Ok(0);
+        };
+        let _lock = data.lock()?;
+        let mut count = 0;
+        let mut missing = Vec::new();
+        if self.run_cache {
+            let from = sync::open(&data, scope.remote.as_deref(), &scope)?;
+            count += remote::fetch_run_cache(&data.repo, &from)?;
+        }
+        for job in sync::jobs_of_commits(&data, &scope, &commits(chosen), false)? {
+            let done = remote::fetch(&data.repo, &job.remote, &job.objects)?;
+            count += done.count;
+            missing.extend(done.missing);
+        }
+        sync::refuse_missing(
+            &missing,
+            "is neither in the cache nor on the remote; the experiments are here",
+        )?;
+        Ok(count)
+    }
+}
+
+fn commits(experiments: &[Experiment]) -> Vec<String> {
+    experiments.iter().map(|one| one.commit.clone()).collect()
 }
 
 /// Sends them.
@@ -39,7 +134,10 @@ pub fn push(args: &PushArgs, call: &Call) -> anyhow::Result<Outcome> {
     let place = Place::of(call)?;
     let all = experiments::all(&place.root)?;
     let chosen = chosen(&place, all, &args.names, &args.baselines)?;
-    transfer(&place, call, "push", &args.git_remote, &chosen, args.force)
+    // Whoever finds an experiment finds its data.
+    let count = args.with_data.push(&chosen, call)?;
+    transfer(&place, "push", &args.git_remote, &chosen, args.force)?;
+    tell(call, "pushed", &args.git_remote, &chosen, count)
 }
 
 /// Fetches them.
@@ -60,7 +158,9 @@ pub fn pull(args: &PullArgs, call: &Call) -> anyhow::Result<Outcome> {
         })
     });
     let chosen = chosen(&place, there.collect(), &args.names, &args.baselines)?;
-    transfer(&place, call, "fetch", &args.git_remote, &chosen, args.force)
+    transfer(&place, "fetch", &args.git_remote, &chosen, args.force)?;
+    let count = args.with_data.fetch(&chosen, call)?;
+    tell(call, "pulled", &args.git_remote, &chosen, count)
 }
 
 fn chosen(
@@ -91,12 +191,11 @@ fn chosen(
 
 fn transfer(
     place: &Place,
-    call: &Call,
     how: &str,
     remote: &str,
     chosen: &[Experiment],
     force: bool,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<()> {
     let sign = if force { "+" } else { "" };
     let specs: Vec<String> = chosen
         .iter()
@@ -108,17 +207,28 @@ fn transfer(
         args.extend(specs.iter().map(String::as_str));
         process::output_of("git", &args, &place.root)?;
     }
+    Ok(())
+}
+
+fn tell(
+    call: &Call,
+    done: &str,
+    remote: &str,
+    chosen: &[Experiment],
+    files: usize,
+) -> anyhow::Result<Outcome> {
     let names: Vec<&str> = chosen.iter().map(|one| one.name.as_str()).collect();
     if call.json {
-        terminal::print_json(&json!({ "experiments": names, "remote": remote }))?;
+        terminal::print_json(&json!({ "experiments": names, "remote": remote, "files": files }))?;
     } else if names.is_empty() {
         println!("no experiments");
     } else {
-        println!(
-            "{}: {}",
-            if how == "push" { "pushed" } else { "pulled" },
-            names.join(", ")
-        );
+        let data = match files {
+            0 => String::new(),
+            1 => ", with 1 file of data".to_owned(),
+            count => format!(", with {count} files of data"),
+        };
+        println!("{done}: {}{data}", names.join(", "));
     }
     Ok(Outcome::Done)
 }

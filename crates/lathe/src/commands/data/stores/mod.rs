@@ -1,5 +1,6 @@
 //! From a URL to a remote, and the protocols that need a program or a client of their own.
 
+mod bucket;
 mod http;
 mod sftp;
 
@@ -34,6 +35,7 @@ pub fn open(settings: &RemoteSettings, jobs: Option<usize>) -> anyhow::Result<Re
         Some("http" | "https") => Box::new(http::Http::open(settings, false)?),
         Some("webdav" | "webdavs") => Box::new(http::Http::open(settings, true)?),
         Some("ssh" | "sftp") => Box::new(sftp::Sftp::open(settings)?),
+        Some(scheme) if bucket::Objects::knows(scheme) => Box::new(bucket::Objects::open(settings)?),
         scheme => {
             return Err(hinted(
                 format!(
@@ -42,7 +44,7 @@ pub fn open(settings: &RemoteSettings, jobs: Option<usize>) -> anyhow::Result<Re
                     settings.url,
                     scheme.unwrap_or_default()
                 ),
-                "use a folder, `http(s)://`, `webdav(s)://` or `ssh://`",
+                "use a folder, `s3://`, `gs://`, `azure://`, `http(s)://`, `webdav(s)://` or `ssh://`",
             ));
         }
     };
