@@ -1,12 +1,15 @@
 """Serving side by side, in one run on one machine; prints requests/s, latency, CPU per request and ratios.
 
-    cargo build --release --bin lathe --example echo
-    target/py/bin/python bench/serving/run.py [load] [swap] [start]
+    cargo build --release --bin lathe
+    cargo build --release --example echo --example time_model
+    target/py/bin/python bench/serving/run.py [load] [forest] [batch] [swap] [start]
 
 `load` asks the same models for the same row by 1, 8 and 32 connections: `lathe serve`, `mlflow models serve` (its scoring
-server as it is, one worker), FastAPI with the model's own library and, where `onnxruntime` is installed, with that; and as
-a limit an axum server that sends the body back. `--peers lathe,echo` picks some, `--seconds` says how long each load
-lasts. `swap` moves an alias under full load and looks for failed requests. `start` times start to ready and idle memory.
+server as it is, one worker), FastAPI with the model's own library and with onnxruntime; and as a limit an axum server that
+sends the body back. `--peers lathe,echo` and `--models rf100` pick some, `--seconds` says how long each load lasts,
+`--folder` keeps the models for the next time. `forest` times single calls and calls of 64 rows in process, beside
+onnxruntime. `batch` answers a million rows of a CSV file, beside a loop in Python. `swap` moves an alias under full load
+and looks for failed requests. `start` times start to ready and idle memory.
 
 The load client is `bench/tracking/load.rs`, compiled by rustc on the way. CPU is what the kernel charged to the server.
 """
@@ -36,10 +39,17 @@ if kind == "lightgbm":
     booster = lightgbm.Booster(model_file=path)
     booster.params["num_threads"] = 1
     predict = lambda rows: booster.predict(rows, num_threads=1)
+elif kind == "onnx":
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    predict = lambda rows: session.run([session.get_outputs()[-1].name], {name: rows.astype(np.float32)})[0]
 else:
     import pickle
     model = pickle.load(open(path, "rb"))
-    predict = model.predict_proba
+    predict = model.predict
 app = FastAPI()
 
 @app.post("/predict")
@@ -63,55 +73,86 @@ def free_port():
 
 
 def build_models(folder):
-    """The models of the comparison, as MLflow folders and as their libraries keep them."""
+    """The models of the comparison, as MLflow folders, as their libraries keep them, and as ONNX."""
+    names = ["rf100", "mlp", "lgb100x31", "lgb500x63"]
+    kinds = ["sklearn", "sklearn", "lightgbm", "lightgbm"]
+    models = {
+        name: {"name": name, "folder": folder / name, "kind": kind, "onnx": folder / f"{name}.onnx",
+               "onnx_folder": folder / f"{name}-onnx",
+               "file": folder / name / "model.pkl" if kind == "sklearn" else folder / f"{name}.txt"}
+        for name, kind in zip(names, kinds, strict=True)
+    }  # fmt: skip
+    if (folder / "made").exists():
+        return models
     import lightgbm
     import mlflow
     import numpy as np
+    import onnx
+    import onnxmltools
+    import skl2onnx
     from mlflow.models import infer_signature
+    from onnxmltools.convert.common.data_types import FloatTensorType
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.neural_network import MLPClassifier
 
     random = np.random.default_rng(0)
     rows = random.normal(size=(5_000, FEATURES))
     target = (rows[:, 0] * rows[:, 1] + rows[:, 2] + random.normal(size=5_000) > 0).astype(int)
-    models = {}
     for name, model in [
         ("rf100", RandomForestClassifier(100, max_depth=8, random_state=0, n_jobs=1).fit(rows, target)),
         ("mlp", MLPClassifier((32,), max_iter=30, random_state=0).fit(rows, target)),
     ]:
-        path = folder / name
         signature = infer_signature(rows[:2], model.predict(rows[:2]))
-        mlflow.sklearn.save_model(model, path, serialization_format="cloudpickle", signature=signature)
-        models[name] = {"folder": path, "kind": "sklearn", "file": path / "model.pkl"}
+        mlflow.sklearn.save_model(
+            model, models[name]["folder"], serialization_format="cloudpickle", signature=signature
+        )
+        single = np.asarray(rows[:1], dtype=np.float32)
+        converted = skl2onnx.to_onnx(model, single, options={"zipmap": False}, target_opset=18)
+        onnx.save(converted, models[name]["onnx"])
     for name, trees, leaves in [("lgb100x31", 100, 31), ("lgb500x63", 500, 63)]:
         params = {"objective": "binary", "num_leaves": leaves, "verbose": -1, "num_threads": 2, "min_data_in_leaf": 5}
         booster = lightgbm.train(params, lightgbm.Dataset(rows, target), trees)
-        path = folder / name
         signature = infer_signature(rows[:2], booster.predict(rows[:2]))
-        mlflow.lightgbm.save_model(booster, path, signature=signature)
-        booster.save_model(folder / f"{name}.txt")
-        models[name] = {"folder": path, "kind": "lightgbm", "file": folder / f"{name}.txt"}
+        mlflow.lightgbm.save_model(booster, models[name]["folder"], signature=signature)
+        booster.save_model(models[name]["file"])
+        inputs = [("rows", FloatTensorType([None, FEATURES]))]
+        converted = onnxmltools.convert_lightgbm(booster, initial_types=inputs, zipmap=False, target_opset=15)
+        onnx.save(converted, models[name]["onnx"])
+    for model in models.values():
+        saved = onnx.load(model["onnx"])
+        signature = infer_signature(rows[:2].astype(np.float32))
+        mlflow.onnx.save_model(saved, model["onnx_folder"], signature=signature)
     row = rows[0].tolist()
     tensor = {"name": "rows", "shape": [1, FEATURES], "datatype": "FP64", "data": row}
     for name, body in [("oip.json", {"inputs": [tensor]}), ("instances.json", {"instances": [row]}),
                        ("inputs.json", {"inputs": [row]})]:  # fmt: skip
         (folder / name).write_text(json.dumps(body))
     (folder / "fastapi_server.py").write_text(FASTAPI)
+    (folder / "made").touch()
     return models
 
 
 def commands(folder, model, python):
     lathe = ROOT / "target/release/lathe"
     mlflow = pathlib.Path(python).parent / "mlflow"
+    oip, scoring = ("/v2/models/m/infer", "oip.json"), ("/invocations", "inputs.json")
+
+    def serve_mlflow(path):
+        return [mlflow, "models", "serve", "-m", path, "-p", "PORT", "--env-manager", "local", "-w", "1"]
+
+    def fastapi(kind, path):
+        return [python, folder / "fastapi_server.py", kind, path, "PORT"]
+
     return {
-        "echo": ([ROOT / "target/release/examples/echo", "PORT"], "/v2/models/m/infer", "oip.json"),
-        "lathe": ([lathe, "serve", model["folder"], "--name", "m", "-p", "PORT"], "/v2/models/m/infer", "oip.json"),
-        "lathe /invocations": ([lathe, "serve", model["folder"], "-p", "PORT"], "/invocations", "inputs.json"),
-        "fastapi": ([python, folder / "fastapi_server.py", model["kind"], model["file"], "PORT"],
-                    "/predict", "instances.json"),
-        "mlflow": ([mlflow, "models", "serve", "-m", model["folder"], "-p", "PORT", "--env-manager", "local", "-w", "1"],
-                   "/invocations", "inputs.json"),
-    }  # fmt: skip
+        "echo": ([ROOT / "target/release/examples/echo", "PORT"], *oip),
+        "lathe": ([lathe, "serve", model["folder"], "--name", "m", "-p", "PORT"], *oip),
+        "lathe /invocations": ([lathe, "serve", model["folder"], "-p", "PORT"], *scoring),
+        "lathe onnx": ([lathe, "serve", model["onnx"], "--name", "m", "-p", "PORT"], *oip),
+        "fastapi": (fastapi(model["kind"], model["file"]), "/predict", "instances.json"),
+        "fastapi onnxruntime": (fastapi("onnx", model["onnx"]), "/predict", "instances.json"),
+        "mlflow": (serve_mlflow(model["folder"]), *scoring),
+        "mlflow onnx": (serve_mlflow(model["onnx_folder"]), *scoring),
+    }
 
 
 def descendants(pid):
@@ -222,13 +263,87 @@ def load(args, folder):
                     flush=True,
                 )
             server.stop()
-        if ours := at.get(("lathe", 32)):
-            for peer in ("echo", "fastapi", "mlflow"):
-                if theirs := at.get((peer, 32)):
+        for ours, peers in [("lathe", ["echo", "fastapi", "fastapi onnxruntime", "mlflow"]),
+                            ("lathe onnx", ["fastapi onnxruntime", "mlflow onnx"]),
+                            ("lathe /invocations", ["mlflow"])]:  # fmt: skip
+            for peer in peers:
+                us, they = at.get((ours, 32)), at.get((peer, 32))
+                if us and they:
                     print(
-                        f"  at 32 connections, lathe : {peer} = {ours['per_second'] / theirs['per_second']:.2f} x requests/s, "
-                        f"{ours['cpu_us'] / theirs['cpu_us']:.4f} x CPU, {ours['p99_ms'] / theirs['p99_ms']:.2f} x p99"
+                        f"  at 32 connections, {ours} : {peer} = {us['per_second'] / they['per_second']:.2f} x requests/s, "
+                        f"1 : {they['cpu_us'] / us['cpu_us']:.2f} CPU, {us['p99_ms'] / they['p99_ms']:.2f} x p99"
                     )
+
+
+def forest(args, folder):
+    """Calls of one row and of 64 in process, one thread: the native engine and onnxruntime."""
+    import numpy as np
+    import onnxruntime
+
+    models = build_models(folder)
+    rows = np.random.default_rng(1).normal(size=(64, FEATURES)).astype(np.float32)
+    print(f"\n{'us per call':20}{'rows':>6}{'native':>10}{'onnx here':>11}{'onnxruntime':>13}")
+    for name, model in models.items():
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(model["onnx"], options, providers=["CPUExecutionProvider"])
+        for count in (1, 64):
+            times = []
+            given = {session.get_inputs()[0].name: rows[:count]}
+            wanted = [session.get_outputs()[-1].name]
+            for _ in range(2_000 if count == 1 else 300):
+                began = time.perf_counter()
+                session.run(wanted, given)
+                times.append(time.perf_counter() - began)
+            theirs = min(times) * 1e6
+            ours = []
+            for path in (model["folder"], model["onnx"]):
+                command = [ROOT / "target/release/examples/time_model", path, str(count)]
+                ours.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+            print(f"{name:20}{count:>6}{ours[0]:>10.1f}{ours[1]:>11.1f}{theirs:>13.1f}", flush=True)
+
+
+PYTHON_LOOP = """
+import sys
+import numpy as np
+import onnxruntime
+import pandas as pd
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+name, wanted = session.get_inputs()[0].name, [session.get_outputs()[-1].name]
+rows = pd.read_csv(sys.argv[2]).to_numpy(np.float32)
+answers = [session.run(wanted, {name: rows[i : i + 1]})[0][0] for i in range(len(rows))]
+pd.DataFrame(answers).to_csv(sys.argv[3], index=False)
+"""
+PYTHON_BATCHES = PYTHON_LOOP.replace(
+    "[session.run(wanted, {name: rows[i : i + 1]})[0][0] for i in range(len(rows))]",
+    "np.concatenate([session.run(wanted, {name: rows[i : i + 8192]})[0] for i in range(0, len(rows), 8192)])",
+)
+
+
+def batch(args, folder):
+    """A million rows from a CSV file to a CSV file."""
+    import numpy as np
+    import pandas as pd
+
+    models = build_models(folder)
+    path = folder / "rows.csv"
+    if not path.exists():
+        rows = np.random.default_rng(2).normal(size=(args.rows, FEATURES)).round(5)
+        pd.DataFrame(rows, columns=[f"f{i}" for i in range(FEATURES)]).to_csv(path, index=False)
+    model = models["rf100"]
+    ways = {
+        "lathe predict": [ROOT / "target/release/lathe", "predict", model["onnx"], path, "-o", folder / "ours.csv"],
+        "python, row by row": [sys.executable, "-c", PYTHON_LOOP, model["onnx"], path, folder / "theirs.csv"],
+        "python, 8192 rows": [sys.executable, "-c", PYTHON_BATCHES, model["onnx"], path, folder / "theirs.csv"],
+    }
+    for way, command in ways.items():
+        began, before = time.monotonic(), os.times()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        after = os.times()
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        print(f"{way:20}{time.monotonic() - began:>8.1f} s{cpu:>8.1f} s of CPU", flush=True)
 
 
 def start(args, folder):
@@ -323,15 +438,20 @@ def swap(args, folder):
 
 
 def main():
+    parts = {"load": load, "forest": forest, "batch": batch, "swap": swap, "start": start}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["load", "swap", "start"])
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], default=[])
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--peers")
     parser.add_argument("--models")
+    parser.add_argument("--folder", type=lambda path: pathlib.Path(path).resolve())
     args = parser.parse_args()
-    for part in args.parts or ["load", "swap", "start"]:
-        with tempfile.TemporaryDirectory() as folder:
-            {"load": load, "swap": swap, "start": start}[part](args, pathlib.Path(folder))
+    for part in args.parts or parts:
+        with tempfile.TemporaryDirectory() as own:
+            folder = args.folder if args.folder and part in ("load", "forest", "batch") else pathlib.Path(own)
+            folder.mkdir(exist_ok=True)
+            parts[part](args, folder)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ fn main() {
     let end = begin + Duration::from_secs_f64(seconds);
     let threads: Vec<_> = (0..clients)
         .map(|client| {
-            let (address, kind, run) = (address.clone(), kind.clone(), runs[client % runs.len()].clone());
+            // Posts all go to the one path.
+            let run = if kind == "post" { &runs[0] } else { &runs[client % runs.len()] };
+            let (address, kind, run) = (address.clone(), kind.clone(), run.clone());
             std::thread::spawn(move || work(&address, &kind, &run, client, begin, end))
         })
         .collect();
