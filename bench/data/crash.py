@@ -33,9 +33,9 @@ stages:
   each:
     foreach: [1, 2, 3]
     do:
-      cmd: sleep 0.02; cat parts/${item} parts/${item} > out${item}.txt; head -c 300000 /dev/zero | tr '\\\\0' ${item} >> out${item}.txt
+      cmd: sleep 0.02; cat parts/${item} parts/${item} > out${item}.txt; head -c 300000 /dev/zero | tr '\\0' ${item} >> out${item}.txt
       deps: [parts]
-      outs: [out${item}.txt]
+      outs: ["out${item}.txt"]
   sum:
     cmd: cat out1.txt out2.txt out3.txt > sum.txt; printf '{"lines":%s}' $(wc -l < sum.txt) > metrics.json
     deps: [out1.txt, out2.txt, out3.txt]

@@ -31,7 +31,7 @@ pub use hash::{Algorithm, Content, Hashed, Memory, hash_path, hash_path_as};
 pub use ignore_rules::{IgnoredBy, ignored_by};
 pub use lock::RepoLock;
 pub use paths::{normal as normal_path, relative as relative_path};
-pub use repo::{Repo, share_cache, use_own_cache};
+pub use repo::{Repo, share_cache, use_cache, use_own_cache};
 pub use scan::pipeline_files;
 pub use tracked::{Selected, Selection, Tracked, select};
 pub use tree::{Tree, TreeEntry};

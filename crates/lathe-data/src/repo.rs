@@ -153,17 +153,7 @@ impl Repo {
 /// that it remembers. Unless `cache.type` is set, data is linked to the cache there, not copied.
 pub fn share_cache(root: &Path, worktree: &Path) -> Result<()> {
     let repo = Repo::discover(root)?;
-    let mut own = Ini::default();
-    // Settings of this checkout alone, and paths, which mean something else in another folder.
-    for (level, path, ini) in repo.config.levels() {
-        for (section, settings) in ini.sections() {
-            for (key, value) in settings {
-                if let Some(value) = config::value_elsewhere(level, path, section, key, value) {
-                    own.set(section, key, &value);
-                }
-            }
-        }
-    }
+    let mut own = settings_elsewhere(&repo);
     own.set("cache", "dir", &repo.cache.folder().display().to_string());
     if repo.config.find("cache", "type").is_none() {
         // A hard link would change the object's ctime, by which its hash is remembered.
@@ -179,6 +169,33 @@ pub fn share_cache(root: &Path, worktree: &Path) -> Result<()> {
         fs::copy(&hashes, &to).map_err(Error::write(&to))?;
     }
     Ok(())
+}
+
+/// Lets `clone`, a copy of another repository, keep its objects in the cache at `cache`, and find what its settings name
+/// by paths if it was at `from` on this machine.
+pub fn use_cache(from: Option<&Path>, clone: &Path, cache: &Path) -> Result<()> {
+    let mut own = match from {
+        Some(from) => settings_elsewhere(&Repo::discover(from)?),
+        None => Ini::default(),
+    };
+    own.set("cache", "dir", &cache.display().to_string());
+    own.set("cache", "type", "reflink,copy");
+    write::write_atomically(&clone.join(DVC).join("config.local"), own.to_text().as_bytes())
+}
+
+/// Settings of one checkout alone, and paths, which mean something else in another folder.
+fn settings_elsewhere(repo: &Repo) -> Ini {
+    let mut own = Ini::default();
+    for (level, path, ini) in repo.config.levels() {
+        for (section, settings) in ini.sections() {
+            for (key, value) in settings {
+                if let Some(value) = config::value_elsewhere(level, path, section, key, value) {
+                    own.set(section, key, &value);
+                }
+            }
+        }
+    }
+    own
 }
 
 /// Gives `worktree` a cache of its own, whatever its `.dvc/config` says.

@@ -79,6 +79,12 @@ pub enum Command {
     Fetch(data::fetch::Args),
     Remote(data::remote::Args),
     Config(data::config::Args),
+    ImportUrl(data::import::UrlArgs),
+    Update(data::update::Args),
+    Get(data::get::Args),
+    GetUrl(data::get::UrlArgs),
+    #[command(visible_alias = "ls")]
+    List(data::list::Args),
     #[command(visible_alias = "repro")]
     Run(run::Args),
     Status(status::Args),

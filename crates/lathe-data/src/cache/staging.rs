@@ -1,9 +1,11 @@
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::{Error, Result};
 
@@ -24,19 +26,29 @@ impl Staging {
     pub fn inside(parent: &Path) -> Result<Self> {
         fs::create_dir_all(parent).map_err(Error::write(parent))?;
         remove_abandoned(parent);
-        let folder = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .tempdir_in(parent)
-            .map_err(Error::write(parent))?
-            .keep();
-        let lock = File::open(&folder).map_err(Error::read(&folder))?;
-        // Nobody else knows the folder yet; on a filesystem without locks nothing is ever taken for abandoned.
-        let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
-        Ok(Self {
-            folder,
-            lock,
-            next: AtomicUsize::new(0),
-        })
+        loop {
+            let folder = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .tempdir_in(parent)
+                .map_err(Error::write(parent))?
+                .keep();
+            // Until it is locked, another thread or process may take it for abandoned.
+            let lock = match File::open(&folder) {
+                Ok(lock) => lock,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::read(&folder)(error)),
+            };
+            // On a filesystem without locks nothing is ever taken for abandoned.
+            let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+            if locked == Err(Errno::WOULDBLOCK) || !folder.exists() {
+                continue;
+            }
+            return Ok(Self {
+                folder,
+                lock,
+                next: AtomicUsize::new(0),
+            });
+        }
     }
 
     /// A name in it that nobody has.
@@ -97,6 +109,21 @@ pub(crate) fn remove_abandoned(parent: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_who_stage_at_once_do_not_take_one_another_for_dead() {
+        let parent = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let staging = Staging::inside(parent.path()).unwrap();
+                        staging.create().unwrap();
+                    }
+                });
+            }
+        });
+    }
 
     #[test]
     fn what_a_dead_process_left_is_removed_and_what_a_living_one_uses_is_not() {

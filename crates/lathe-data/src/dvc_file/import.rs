@@ -66,8 +66,8 @@ impl DvcFile {
                     match mark {
                         Some((key, value)) if key != "md5" => {
                             // The server's own mark stands in the place of a hash.
-                            entries.extend(of.into_iter().filter(|(key, _)| key.as_str() != Some("md5")));
                             entries.push(text(key, value));
+                            entries.extend(of.into_iter().filter(|(key, _)| key.as_str() == Some("size")));
                         }
                         _ => entries.extend(of),
                     }

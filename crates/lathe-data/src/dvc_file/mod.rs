@@ -205,6 +205,20 @@ impl DvcFile {
             .map(|(_, value)| value)
     }
 
+    /// Whether it says what its inputs were.
+    fn knows_deps(&self) -> bool {
+        let is_known = |dep: &Node| match dep.find("repo") {
+            Some(repo) => repo.find("rev_lock").is_some(),
+            None => {
+                dep.find("db").is_some()
+                    || ["md5", "etag", "checksum"]
+                        .iter()
+                        .any(|key| dep.find(key).is_some())
+            }
+        };
+        self.deps().iter().any(is_known)
+    }
+
     fn deps(&self) -> &[Node] {
         match self.find_top("deps").map(|node| &node.value) {
             Some(Value::List(items)) => items,

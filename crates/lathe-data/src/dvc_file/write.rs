@@ -68,8 +68,9 @@ impl DvcFile {
             }
         }
         let mut node = Node::new(Value::Map(entries));
-        // DVC hashes the definition of what has inputs or a command; a mere `add` has neither.
-        if !self.deps().is_empty() {
+        // DVC hashes the definition of what has inputs or a command; a mere `add` has neither, and what nobody looked at
+        // yet says nothing of its inputs.
+        if self.knows_deps() {
             let md5 = definition_md5(&node);
             if let Value::Map(entries) = &mut node.value {
                 entries.retain(|(key, _)| key.as_str() != Some("md5"));

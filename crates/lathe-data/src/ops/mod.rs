@@ -5,6 +5,7 @@ mod add;
 mod checkout;
 mod commit;
 mod compare;
+mod import;
 mod place;
 mod status;
 
@@ -14,5 +15,6 @@ pub use add::{AddOptions, Added, add};
 pub use checkout::{Checkout, CheckoutOptions, checkout, restore};
 pub use commit::{commit, commit_to_cache};
 pub use compare::{Differences, Index, IndexEntry, compare, index_of_records, index_of_workspace};
+pub use import::import;
 pub use place::{move_data, remove, unprotect};
 pub use status::{OutChange, out_change};

@@ -26,8 +26,19 @@ pub trait Store: Send + Sync {
     fn put(&self, from: &Path, key: &str) -> Result<()>;
     /// Reads a file; says whether it is there.
     fn get(&self, key: &str, to: &Path) -> Result<bool>;
+    /// What is known of a file without reading it; nothing if it is not there.
+    fn look(&self, key: &str) -> Result<Option<Seen>>;
     /// Removes a file; one that is not there is fine.
     fn delete(&self, key: &str) -> Result<()>;
+}
+
+/// What a store tells of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Its bytes.
+    pub size: Option<u64>,
+    /// What changes when the file does, with DVC's name for it.
+    pub mark: Option<(&'static str, String)>,
 }
 
 /// A remote that can be reached.

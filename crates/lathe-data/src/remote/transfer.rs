@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Objects, Place, Remote, key};
-use crate::cache::Intake;
+use crate::cache::{Intake, remove_abandoned};
 use crate::{Algorithm, Error, Memory, Repo, Result, work};
 
 /// Objects that get their names together. What was moved before an interruption stays moved.
@@ -80,6 +80,8 @@ pub fn push(repo: &Repo, remote: &Remote, objects: &Objects) -> Result<Transferr
         .collect();
     match &remote.place {
         Place::Folder(to) => {
+            // What a killed push left, even if nothing is left to be sent.
+            remove_abandoned(to.folder());
             let to = to.of(algorithm);
             done.count += move_between(&cache, &to, &send, None)?;
             let intake = Intake::new(&to, None);

@@ -2,17 +2,27 @@ use std::path::PathBuf;
 
 use lathe_store::Location;
 
-use super::Call;
+use super::{Call, data};
 use crate::exit::{Outcome, hinted};
 use crate::import::{self, FileStore, Overview, Reading, Report, Source, Target};
 use crate::settings::Place;
 use crate::{terminal, wiring};
 
-/// Take over what another tracking server kept.
+/// Bring data of another git repository and remember where it came from, or take over what MLflow kept.
+///
+/// `lathe update` brings what is new.
+///
+/// Examples:
+///   lathe import https://github.com/me/data images --rev v2
+///   lathe import ../other model.pkl -o models/other.pkl
+///   lathe import mlflow sqlite:///mlflow.db
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub struct Args {
     #[command(subcommand)]
-    from: From,
+    from: Option<From>,
+    #[command(flatten)]
+    repo: data::import::RepoArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -60,7 +70,9 @@ struct MlflowArgs {
 
 /// Takes over, and tells what.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let From::Mlflow(args) = args.from;
+    let Some(From::Mlflow(args)) = args.from else {
+        return data::import::from_repo(&args.repo, call);
+    };
     let (source, reading) = open_source(&args, call)?;
     let overview = Overview::read(&source)?;
     if args.dry {

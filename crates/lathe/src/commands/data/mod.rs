@@ -17,6 +17,11 @@ pub mod config;
 pub mod data_status;
 pub mod diff;
 pub mod fetch;
+mod foreign;
+pub mod get;
+pub mod import;
+pub mod list;
+mod places;
 pub mod pull;
 pub mod push;
 pub mod remote;
@@ -26,6 +31,7 @@ pub mod status;
 pub mod stores;
 pub mod sync;
 pub mod unprotect;
+pub mod update;
 
 /// The data of a project as it is written down.
 pub struct Data {
@@ -42,8 +48,13 @@ pub struct Data {
 impl Data {
     /// Reads what the workspace says.
     pub fn open(call: &Call) -> anyhow::Result<Self> {
-        let folder = std::fs::canonicalize(&call.folder)
-            .with_context(|| format!("failed to read `{}`", call.folder.display()))?;
+        Self::in_folder(&call.folder)
+    }
+
+    /// Reads what the files around a folder say.
+    pub fn in_folder(folder: &Path) -> anyhow::Result<Self> {
+        let folder = std::fs::canonicalize(folder)
+            .with_context(|| format!("failed to read `{}`", folder.display()))?;
         let repo = Repo::discover(&folder)?;
         let collected = lathe_data::collect(&repo)?;
         let mut all: Vec<Tracked> = collected

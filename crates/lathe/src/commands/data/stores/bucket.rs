@@ -8,7 +8,7 @@ use std::path::Path;
 use futures_util::{StreamExt, TryStreamExt};
 use lathe_blob::{ArtifactPath, Bucket, Settings};
 use lathe_data::Result;
-use lathe_data::remote::{RemoteSettings, Store};
+use lathe_data::remote::{RemoteSettings, Seen, Store};
 use tokio::runtime::Runtime;
 
 use super::failed;
@@ -152,6 +152,18 @@ impl Store for Objects {
             }
             Ok(true)
         })
+    }
+
+    fn look(&self, key: &str) -> Result<Option<Seen>> {
+        let path = self.path(key)?;
+        match self.runtime.block_on(self.bucket.head(&path)) {
+            Ok(meta) => Ok(Some(Seen {
+                size: Some(meta.size),
+                mark: meta.etag.map(|etag| ("etag", etag.trim_matches('"').to_owned())),
+            })),
+            Err(lathe_blob::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed()(error)),
+        }
     }
 
     fn delete(&self, key: &str) -> Result<()> {

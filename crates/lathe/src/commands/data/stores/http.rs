@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use lathe_data::Result;
-use lathe_data::remote::{RemoteSettings, Store};
+use lathe_data::remote::{RemoteSettings, Seen, Store};
 use ureq::http::{Request, Response};
 use ureq::{Agent, AsSendBody, Body};
 
@@ -286,6 +286,26 @@ impl Store for Http {
             }
             tried += 1;
         }
+    }
+
+    fn look(&self, key: &str) -> Result<Option<Seen>> {
+        let url = self.url_of(key);
+        let answer = self.ask("HEAD", &url, &[], || Ok(()))?;
+        match answer.status().as_u16() {
+            200..=299 => {}
+            404 | 410 => return Ok(None),
+            status => return Err(self.refused("HEAD", &url, status)),
+        }
+        let header = |name: &str| {
+            let value = answer.headers().get(name)?.to_str().ok()?;
+            Some(value.to_owned())
+        };
+        let mark = header("etag").or_else(|| header("content-md5"));
+        let name = if self.is_dav { "etag" } else { "checksum" };
+        Ok(Some(Seen {
+            size: header("content-length").and_then(|size| size.parse().ok()),
+            mark: mark.map(|mark| (name, mark)),
+        }))
     }
 
     fn delete(&self, key: &str) -> Result<()> {

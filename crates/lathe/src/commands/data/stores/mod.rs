@@ -31,7 +31,12 @@ pub fn open(settings: &RemoteSettings, jobs: Option<usize>) -> anyhow::Result<Re
         let is_shared = settings.find("shared") == Some("group");
         return Ok(Remote::folder(&settings.name, &folder, is_shared));
     }
-    let store: Box<dyn Store> = match settings.scheme() {
+    Ok(Remote::store(&settings.name, open_store(settings)?, jobs))
+}
+
+/// Opens what the settings describe, if it is no folder.
+pub fn open_store(settings: &RemoteSettings) -> anyhow::Result<Box<dyn Store>> {
+    Ok(match settings.scheme() {
         Some("http" | "https") => Box::new(http::Http::open(settings, false)?),
         Some("webdav" | "webdavs") => Box::new(http::Http::open(settings, true)?),
         Some("ssh" | "sftp") => Box::new(sftp::Sftp::open(settings)?),
@@ -47,8 +52,7 @@ pub fn open(settings: &RemoteSettings, jobs: Option<usize>) -> anyhow::Result<Re
                 "use a folder, `s3://`, `gs://`, `azure://`, `http(s)://`, `webdav(s)://` or `ssh://`",
             ));
         }
-    };
-    Ok(Remote::store(&settings.name, store, jobs))
+    })
 }
 
 /// A failure of a remote.

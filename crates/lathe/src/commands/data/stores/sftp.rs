@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Condvar, Mutex};
 
 use lathe_data::Result;
-use lathe_data::remote::{RemoteSettings, Store};
+use lathe_data::remote::{RemoteSettings, Seen, Store};
 
 use super::failed;
 use crate::exit::hinted;
@@ -221,6 +221,11 @@ impl Store for Sftp {
                 Ok(true)
             }
         })
+    }
+
+    fn look(&self, key: &str) -> Result<Option<Seen>> {
+        let there = self.exist(&[key.to_owned()], 1)?;
+        Ok(there.contains(&true).then(Seen::default))
     }
 
     fn delete(&self, key: &str) -> Result<()> {
