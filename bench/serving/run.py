@@ -8,7 +8,7 @@
 server as it is, one worker), FastAPI with the model's own library and with onnxruntime; and as a limit an axum server that
 sends the body back. `--peers lathe,echo` and `--models rf100` pick some, `--seconds` says how long each load lasts,
 `--folder` keeps the models for the next time. `forest` times single calls and calls of 64 rows in process, beside
-onnxruntime. `batch` answers a million rows of a CSV file, beside a loop in Python. `swap` moves an alias under full load
+onnxruntime. `batch` answers a million rows of a CSV file, beside a loop in Python. `swap` deploys one version after the other under full load
 and looks for failed requests. `start` times start to ready and idle memory.
 
 The load client is `bench/tracking/load.rs`, compiled by rustc on the way. CPU is what the kernel charged to the server.
@@ -369,7 +369,7 @@ def start(args, folder):
 
 
 def swap(args, folder):
-    """An alias moves between two versions while 32 connections ask."""
+    """Two versions are deployed in turn while 32 connections ask."""
     import lightgbm
     import mlflow
     import numpy as np
@@ -400,8 +400,12 @@ def swap(args, folder):
             params = {"objective": "binary", "num_leaves": 31, "verbose": -1}
             booster = lightgbm.train(params, lightgbm.Dataset(rows, rows[:, 0] > 0), trees)
             mlflow.lightgbm.log_model(booster, name="model", registered_model_name="m", input_example=rows[:2])
-        tracking = mlflow.MlflowClient()
-        tracking.set_registered_model_alias("m", "champion", 1)
+
+        def deploy(version):
+            command = [lathe, "deploy", "m", "--version", str(version), "--ungated", "--wait", "--server", url]
+            subprocess.run(command, cwd=project, check=True, stdout=subprocess.DEVNULL)
+
+        deploy(1)
         body = folder / "oip.json"
         body.write_text(json.dumps({"inputs": [
             {"name": "rows", "shape": [1, FEATURES], "datatype": "FP64", "data": rows[0].tolist()}]}))  # fmt: skip
@@ -421,7 +425,7 @@ def swap(args, folder):
 
             def move():
                 while not done.wait(0.7):
-                    tracking.set_registered_model_alias("m", "champion", 2 - swaps[0] % 2)
+                    deploy(2 - swaps[0] % 2)
                     swaps[0] += 1
 
             mover = threading.Thread(target=move)
