@@ -24,6 +24,7 @@ pub use session::Tx;
 pub use stats::{StoreCounts, Tally};
 pub use value::{Cell, FromColumn, Row, Value};
 
+use crate::arrivals::Backlog;
 use crate::caller;
 use crate::location::Location;
 use crate::{Error, Result, migrations};
@@ -48,6 +49,7 @@ struct Inner {
     readers_free: Arc<Semaphore>,
     commits: watch::Receiver<u64>,
     stats: Arc<Stats>,
+    backlog: Backlog,
 }
 
 impl Store {
@@ -59,6 +61,8 @@ impl Store {
         let place = location.clone();
         let stats = Arc::new(Stats::default());
         let writer_stats = stats.clone();
+        let backlog = Backlog::default();
+        let writer_backlog = backlog.clone();
         // Connections to PostgreSQL cannot be made or dropped on a thread that runs asynchronous code.
         std::thread::Builder::new()
             .name("store-writer".into())
@@ -76,7 +80,7 @@ impl Store {
                     return;
                 }
                 let _ = opened.send(Ok(()));
-                writer.write_in_groups(&queue, &committed, &writer_stats);
+                writer.write_in_groups(&queue, &committed, &writer_stats, &writer_backlog);
             })
             .map_err(|_| Error::Closed)?;
         outcome.recv().map_err(|_| Error::Closed)??;
@@ -88,6 +92,7 @@ impl Store {
                 readers_free: Arc::new(Semaphore::new(READERS_MAX)),
                 commits,
                 stats,
+                backlog,
             }),
         })
     }
@@ -167,6 +172,11 @@ impl Store {
     /// What the writer has done so far.
     pub fn counts(&self) -> StoreCounts {
         self.inner.stats.counts()
+    }
+
+    /// The metrics that wait for their place.
+    pub(crate) fn backlog(&self) -> Backlog {
+        self.inner.backlog.clone()
     }
 
     /// Changes whenever something was committed, by this process or (on PostgreSQL) by another one.

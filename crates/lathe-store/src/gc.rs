@@ -242,6 +242,7 @@ fn bury(tx: &Tx<'_>, doomed: &Doomed) -> Result<bool> {
              JOIN experiments ON experiments.experiment_id = runs.experiment_id
              WHERE runs.run_id = ?1 AND (runs.lifecycle = 'deleted' OR experiments.lifecycle = 'deleted')",
             &[
+                "DELETE FROM metric_arrivals WHERE run_no = ?1",
                 "DELETE FROM metrics WHERE run_no = ?1",
                 "DELETE FROM latest_metrics WHERE run_no = ?1",
                 "DELETE FROM params WHERE run_no = ?1",

@@ -4,6 +4,7 @@
 
 mod access;
 mod alerts;
+mod arrivals;
 mod assessments;
 mod audit;
 mod db;

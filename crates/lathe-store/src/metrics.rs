@@ -23,10 +23,10 @@ pub struct Interval {
 impl Store {
     /// The values of one metric of a run, oldest first.
     pub async fn metric_history(&self, id: RunId, key: String, page: PageRequest) -> Result<Page<Metric>> {
-        self.read(move |tx| {
+        self.read_metrics(Some(id.clone()), move |tx| {
             let run = runs::numbered(tx, &id)?;
             let mut sql = Sql::new("SELECT key, value, is_nan, at, step FROM metrics WHERE run_no = ");
-            sql.bind(run.no).push(" AND key = ").bind(key);
+            sql.bind(run.no).push(" AND key = ").bind(&key);
             sql.push(" ORDER BY at, step, value");
             sql.page(tx, page, |row| metric(row, 0))
         })
@@ -40,7 +40,7 @@ impl Store {
         key: String,
         limit: usize,
     ) -> Result<Vec<RunMetric>> {
-        self.read(move |tx| {
+        self.read_metrics(None, move |tx| {
             let mut found = Vec::new();
             for id in &ids {
                 let Some(run) = runs::find(tx, id)? else { continue };
@@ -61,7 +61,7 @@ impl Store {
     /// The values of one metric of several runs, so many of each, evenly chosen, always with the last. Runs that do not
     /// exist have none.
     pub async fn metric_intervals(&self, interval: Interval) -> Result<Vec<RunMetric>> {
-        self.read(move |tx| {
+        self.read_metrics(None, move |tx| {
             let mut found = Vec::new();
             for id in &interval.runs {
                 if let Some(run) = runs::find(tx, id)? {

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0007_evaluation.sql"),
     include_str!("../migrations/0008_imports.sql"),
     include_str!("../migrations/0009_access.sql"),
+    include_str!("../migrations/0010_metric_arrivals.sql"),
 ];
 
 /// Nothing changes or removes what the audit log holds, whoever asks for it.

@@ -1,13 +1,14 @@
 //! The one thread of a process that writes: changes that wait are committed together, each undone by itself if it
 //! fails.
 
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use super::session::{Session, Tx};
 use super::stats::Stats;
+use crate::arrivals::Backlog;
 use crate::location::Location;
 use crate::{Error, Result};
 
@@ -15,6 +16,10 @@ use crate::{Error, Result};
 const GROUP_MAX: usize = 512;
 /// PostgreSQL keeps the state of this many savepoints at hand for each transaction.
 const GROUP_MAX_POSTGRES: usize = 64;
+/// Without a change for so long, metrics are moved to their place.
+const QUIET: Duration = Duration::from_millis(20);
+/// The longest wait before that is tried again after it failed.
+const RETRY: Duration = Duration::from_secs(5);
 /// How long writes wait for a database that went away: about what a restart takes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -57,8 +62,30 @@ impl Writer {
         queue: &mpsc::Receiver<Write>,
         committed: &watch::Sender<u64>,
         stats: &Stats,
+        backlog: &Backlog,
     ) {
-        while let Ok(first) = queue.recv() {
+        // How long the queue must be empty before metrics are moved.
+        let mut wait = QUIET;
+        loop {
+            if backlog.is_long() {
+                self.shorten(backlog);
+            }
+            let next = match backlog.is_empty() {
+                true => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => queue.recv_timeout(wait),
+            };
+            let first = match next {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    wait = match self.shorten(backlog) {
+                        true => Duration::ZERO,
+                        false => (wait * 2).clamp(QUIET, RETRY),
+                    };
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            wait = wait.max(QUIET);
             let began = Instant::now();
             let mut waiting = Vec::new();
             let result = match self.begin() {
@@ -91,6 +118,24 @@ impl Writer {
                 });
             }
         }
+    }
+
+    /// Moves some of the metrics that wait; whether that went well. What fails is tried again later, or by the reader that
+    /// needs it, who is told why.
+    fn shorten(&mut self, backlog: &Backlog) -> bool {
+        let shorten = |session: &mut Session| {
+            session.savepoint()?;
+            backlog.shorten(&Tx::new(session))?;
+            session.keep()?;
+            session.commit()
+        };
+        let done = self
+            .try_begin()
+            .and_then(|()| self.session.as_mut().ok_or(Error::Closed).and_then(shorten));
+        if done.is_err() {
+            self.recover();
+        }
+        done.is_ok()
     }
 
     /// A session in a transaction. A database that went away is waited for.

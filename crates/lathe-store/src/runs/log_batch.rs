@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
-use lathe_types::metrics::{Metric, NewMetric};
+use lathe_types::metrics::NewMetric;
 use lathe_types::runs::{LogBatch, NAME_TAG, RunTag};
 use lathe_types::tags::Tag;
-use lathe_types::{LoggedModelId, Millis, RunId};
+use lathe_types::{LoggedModelId, RunId};
 
 use super::active;
+use crate::arrivals::{self, Backlog};
 use crate::{Error, Result, Store, Tx, Value, logged_models, params, rows};
 
 /// Bounds the list that a tag of MLflow's older clients grows by every model.
@@ -14,10 +15,11 @@ const MODEL_HISTORY_BYTES_MAX: usize = 1 << 20;
 impl Store {
     /// Logs everything in the batch to an active run, or nothing.
     pub async fn log_batch(&self, id: RunId, batch: LogBatch) -> Result<()> {
+        let backlog = self.backlog();
         self.write(move |tx| {
             let run = active(tx, &id)?;
             params::insert(tx, &params::OF_RUN, run.no, batch.params())?;
-            insert_metrics(tx, run.no, batch.metrics())?;
+            insert_metrics(tx, &backlog, run.no, batch.metrics())?;
             set_tags(tx, run.no, batch.tags().iter().map(RunTag::tag))
         })
         .await
@@ -83,56 +85,14 @@ pub(super) fn set_tags<'a>(tx: &Tx<'_>, no: i64, tags: impl IntoIterator<Item = 
     Ok(())
 }
 
-fn insert_metrics(tx: &Tx<'_>, no: i64, metrics: &[NewMetric]) -> Result<()> {
-    let mut history = Vec::with_capacity(metrics.len() * 6);
-    let mut latest: BTreeMap<&str, &Metric> = BTreeMap::new();
-    for metric in metrics.iter().map(NewMetric::metric) {
-        history.extend(columns(no, metric));
-        let before = latest.entry(&metric.key).or_insert(metric);
-        if order(before) < order(metric) {
-            *before = metric;
-        }
-    }
-    let into = "metrics (run_no, key, at, step, value, is_nan)";
-    rows::insert(tx, into, 6, &history, "ON CONFLICT DO NOTHING")?;
-    let latest: Vec<Value> = latest.values().flat_map(|metric| columns(no, metric)).collect();
-    rows::insert(
-        tx,
-        "latest_metrics (run_no, key, at, step, value, is_nan)",
-        6,
-        &latest,
-        "ON CONFLICT (run_no, key) DO UPDATE
-         SET at = excluded.at, step = excluded.step, value = excluded.value, is_nan = excluded.is_nan
-         WHERE (latest_metrics.step, latest_metrics.at, latest_metrics.value)
-             < (excluded.step, excluded.at, excluded.value)",
-    )?;
+fn insert_metrics(tx: &Tx<'_>, backlog: &Backlog, no: i64, metrics: &[NewMetric]) -> Result<()> {
+    arrivals::append(tx, backlog, no, metrics.iter().map(NewMetric::metric))?;
     for new in metrics {
         if let Some(model_id) = &new.model_id {
-            insert_model_metric(tx, model_id, new, columns(no, new.metric()))?;
+            insert_model_metric(tx, model_id, new, arrivals::columns(no, new.metric()))?;
         }
     }
     Ok(())
-}
-
-/// By what the latest of several values is known; the statement that keeps it compares the same.
-fn order(metric: &Metric) -> (i64, Millis, f64) {
-    (metric.step, metric.at, stored(metric.value))
-}
-
-/// NaN is kept as 0, beside a column that says so.
-fn stored(value: f64) -> f64 {
-    if value.is_nan() { 0.0 } else { value }
-}
-
-fn columns(no: i64, metric: &Metric) -> [Value; 6] {
-    [
-        no.into(),
-        (&metric.key).into(),
-        metric.at.0.into(),
-        metric.step.into(),
-        stored(metric.value).into(),
-        metric.value.is_nan().into(),
-    ]
 }
 
 fn insert_model_metric(

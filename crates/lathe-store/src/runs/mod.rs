@@ -60,7 +60,8 @@ impl Store {
 
     /// The run with everything it logged, deleted or not.
     pub async fn get_run(&self, id: RunId) -> Result<Run> {
-        self.read(move |tx| whole(tx, numbered(tx, &id)?)).await
+        self.read_metrics(Some(id.clone()), move |tx| whole(tx, numbered(tx, &id)?))
+            .await
     }
 
     /// Changes what is known of an active run.

@@ -23,6 +23,10 @@ pub struct RunSearch {
     pub page: PageRequest,
 }
 
+/// Where no more runs than this fit a condition on a metric, they are looked up by it, whatever the order: walking the runs
+/// in their order until a page is full would visit most of them.
+const FEW: i64 = 2_000;
+
 const METRIC: &str = "latest_metrics AS m WHERE m.run_no = runs.run_no AND m.key = ";
 const PARAM: &str = "params AS p WHERE p.run_no = runs.run_no AND p.key = ";
 const TAG: &str = "tags AS t WHERE t.run_no = runs.run_no AND t.key = ";
@@ -36,8 +40,8 @@ impl Store {
                 next: None,
             });
         }
-        self.read(move |tx| {
-            let found = sql(tx, &search).page(tx, search.page, read)?;
+        self.read_metrics(None, move |tx| {
+            let found = sql(tx, &search)?.page(tx, search.page, read)?;
             Ok(Page {
                 items: all_whole(tx, found.items)?,
                 next: found.next,
@@ -47,9 +51,13 @@ impl Store {
     }
 }
 
-fn sql(tx: &Tx<'_>, search: &RunSearch) -> Sql {
+fn sql(tx: &Tx<'_>, search: &RunSearch) -> Result<Sql> {
     let mut sql = Sql::new(super::COLUMNS);
-    let leading = leading_metric(search);
+    let first = leading_metric(search);
+    let leading = match first {
+        Some(_) => first,
+        None => rare_metric(tx, search)?,
+    };
     match leading {
         // In the order of the index, and no further than the page goes: a cross join tells SQLite where to begin.
         Some((key, condition)) => {
@@ -81,7 +89,7 @@ fn sql(tx: &Tx<'_>, search: &RunSearch) -> Sql {
     }
     sql.push(" ORDER BY ");
     for (place, order) in search.order.iter().enumerate() {
-        match leading {
+        match first {
             Some(_) if place == 0 => {
                 sql.push(if order.descending {
                     "m.value DESC, "
@@ -93,7 +101,7 @@ fn sql(tx: &Tx<'_>, search: &RunSearch) -> Sql {
         }
     }
     sql.push("runs.start_time DESC, runs.run_id");
-    sql
+    Ok(sql)
 }
 
 /// The metric that runs are sorted by first, if they must have it: then its index gives them in their order.
@@ -101,15 +109,42 @@ fn leading_metric(search: &RunSearch) -> Option<(&str, &Condition<RunAttribute>)
     let Field::Metric(key) = &search.order.first()?.field else {
         return None;
     };
-    let bounds = |condition: &&Condition<RunAttribute>| {
-        condition.field == Field::Metric(key.clone())
-            && matches!(&condition.test, Test::Number(comparison, _) if *comparison != Comparison::Unequal)
-    };
+    bounded_metrics(search).find(|(bounded, _)| bounded == key)
+}
+
+/// The metric whose condition the fewest runs fit, if they are few.
+fn rare_metric<'a>(
+    tx: &Tx<'_>,
+    search: &'a RunSearch,
+) -> Result<Option<(&'a str, &'a Condition<RunAttribute>)>> {
+    let (mut found, mut least) = (None, FEW + 1);
+    for (key, condition) in bounded_metrics(search) {
+        let mut sql = Sql::new("SELECT COUNT(*) FROM (SELECT 1 FROM latest_metrics AS m WHERE m.key = ");
+        sql.bind(key)
+            .push(" AND m.is_nan = 0 AND ")
+            .test("m.value", &condition.test)
+            .push(" LIMIT ")
+            .bind(least)
+            .push(") AS few");
+        let fit: i64 = sql.all(tx, |row| row.get(0))?.first().copied().unwrap_or(least);
+        if fit < least {
+            (found, least) = (Some((key, condition)), fit);
+        }
+    }
+    Ok(found)
+}
+
+/// The conditions that the index of metrics by value can answer.
+fn bounded_metrics(search: &RunSearch) -> impl Iterator<Item = (&str, &Condition<RunAttribute>)> {
     search
         .conditions
         .iter()
-        .find(bounds)
-        .map(|condition| (key.as_str(), condition))
+        .filter_map(|condition| match (&condition.field, &condition.test) {
+            (Field::Metric(key), Test::Number(comparison, _)) if *comparison != Comparison::Unequal => {
+                Some((key.as_str(), condition))
+            }
+            _ => None,
+        })
 }
 
 fn restrict(sql: &mut Sql, condition: &Condition<RunAttribute>) {

@@ -1,0 +1,234 @@
+//! Metrics between their acknowledgement and their place. A call adds one row to the end of a small table: that is all
+//! that has to be on disk before the answer. A hundred points have a hundred places in the sorted tables, each on another
+//! page; moved there a few thousand at once, dozens of points share every page that is written. The writer moves them when
+//! it has nothing else to do or when too many wait, and whoever reads metrics has what was acknowledged moved first.
+
+mod points;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lathe_types::RunId;
+use lathe_types::metrics::Metric;
+
+use crate::{Result, Store, Tx, Value, rows, runs};
+
+/// Calls whose points are moved by one change.
+const CALLS_MAX: i64 = 512;
+/// Points that are moved by one change, unless the writer lags behind; bounds how long others wait for it.
+const POINTS: usize = 4_096;
+/// Points that wait before the writer moves some between two groups of changes.
+const WAITING: u64 = 65_536;
+
+/// How many points wait, as far as this process knows; shared with the writer.
+#[derive(Clone)]
+pub(crate) struct Backlog(Arc<AtomicU64>);
+
+impl Default for Backlog {
+    /// A process before may have left some: the writer looks once.
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(1)))
+    }
+}
+
+impl Backlog {
+    fn grew(&self, points: usize) {
+        self.0.fetch_add(points as u64, Ordering::Relaxed);
+    }
+
+    /// Whether there is something to do for a writer with nothing else to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether some must be moved although others wait.
+    pub(crate) fn is_long(&self) -> bool {
+        WAITING < self.0.load(Ordering::Relaxed)
+    }
+
+    /// Moves the points of one run: the one that waits longest.
+    pub(crate) fn shorten(&self, tx: &Tx<'_>) -> Result<()> {
+        let waiting = self.0.load(Ordering::Relaxed);
+        let points_max = POINTS.max(waiting.saturating_sub(WAITING) as usize);
+        let moved = settle(
+            tx,
+            &Due {
+                run_no: None,
+                up_to: i64::MAX,
+            },
+            points_max,
+        )? as u64;
+        // What another process brought was never counted here.
+        let shorter = |waiting: u64| {
+            Some(if moved == 0 {
+                0
+            } else {
+                waiting.saturating_sub(moved).max(1)
+            })
+        };
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shorter);
+        Ok(())
+    }
+}
+
+/// What has to be moved before a reader may look.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    /// Of this run only.
+    run_no: Option<i64>,
+    /// What came until then.
+    up_to: i64,
+}
+
+impl Store {
+    /// Reads metrics, of one run or of any: everything that was acknowledged before is in its place.
+    pub(crate) async fn read_metrics<T: Send + 'static>(
+        &self,
+        of: Option<RunId>,
+        query: impl Fn(&Tx<'_>) -> Result<T> + Send + Sync + 'static,
+    ) -> Result<T> {
+        let query = Arc::new(query);
+        let first = query.clone();
+        let seen = self
+            .read(move |tx| match due(tx, of.as_ref())? {
+                Some(due) => Ok(Err(due)),
+                None => first(tx).map(Ok),
+            })
+            .await?;
+        let due = match seen {
+            Ok(found) => return Ok(found),
+            Err(due) => due,
+        };
+        while self.write(move |tx| settle(tx, &due, POINTS)).await? != 0 {}
+        self.read(move |tx| query(tx)).await
+    }
+}
+
+/// Keeps points for later.
+pub(crate) fn append<'a>(
+    tx: &Tx<'_>,
+    backlog: &Backlog,
+    run_no: i64,
+    metrics: impl ExactSizeIterator<Item = &'a Metric>,
+) -> Result<()> {
+    let count = metrics.len();
+    if count == 0 {
+        return Ok(());
+    }
+    tx.execute(
+        "INSERT INTO metric_arrivals (run_no, points) VALUES (?1, ?2)",
+        &[run_no.into(), Value::Blob(points::written(metrics))],
+    )?;
+    backlog.grew(count);
+    Ok(())
+}
+
+fn due(tx: &Tx<'_>, of: Option<&RunId>) -> Result<Option<Due>> {
+    let last = |row: &crate::Row<'_>| row.get::<Option<i64>>(0);
+    // Most often there is none at all, which is seen without looking for the run.
+    let Some(up_to) = tx
+        .query_opt("SELECT MAX(arrival_no) FROM metric_arrivals", &[], last)?
+        .flatten()
+    else {
+        return Ok(None);
+    };
+    let Some(of) = of else {
+        return Ok(Some(Due { run_no: None, up_to }));
+    };
+    let Some(run) = runs::find(tx, of)? else {
+        return Ok(None);
+    };
+    let of_run = "SELECT MAX(arrival_no) FROM metric_arrivals WHERE run_no = ?1";
+    let up_to = tx.query_opt(of_run, &[run.no.into()], last)?.flatten();
+    Ok(up_to.map(|up_to| Due {
+        run_no: Some(run.no),
+        up_to,
+    }))
+}
+
+/// Moves about so many points of one run to their place; how many it were.
+fn settle(tx: &Tx<'_>, due: &Due, points_max: usize) -> Result<usize> {
+    let oldest = "SELECT run_no FROM metric_arrivals WHERE arrival_no <= ?1 ORDER BY arrival_no LIMIT 1";
+    let run_no = match due.run_no {
+        Some(run_no) => run_no,
+        None => match tx.query_opt(oldest, &[due.up_to.into()], |row| row.get(0))? {
+            Some(run_no) => run_no,
+            None => return Ok(0),
+        },
+    };
+    let (mut metrics, mut last) = (Vec::new(), None);
+    tx.for_each(
+        "SELECT arrival_no, points FROM metric_arrivals WHERE run_no = ?1 AND arrival_no <= ?2
+         ORDER BY arrival_no LIMIT ?3",
+        &[run_no.into(), due.up_to.into(), CALLS_MAX.into()],
+        |row| {
+            if metrics.len() < points_max {
+                last = Some(row.get::<i64>(0)?);
+                points::read(&row.get::<Vec<u8>>(1)?, &mut metrics)?;
+            }
+            Ok(())
+        },
+    )?;
+    let Some(last) = last else { return Ok(0) };
+    file(tx, run_no, &mut metrics)?;
+    tx.execute(
+        "DELETE FROM metric_arrivals WHERE run_no = ?1 AND arrival_no <= ?2",
+        &[run_no.into(), last.into()],
+    )?;
+    Ok(metrics.len())
+}
+
+/// Puts points of a run where they are looked for: its history, and the latest value of each metric.
+fn file(tx: &Tx<'_>, run_no: i64, metrics: &mut [Metric]) -> Result<()> {
+    // In the order of the table, so that neighbours are written together. The sort keeps what is equal in its order.
+    metrics.sort_by(|a, b| (&a.key, a.at, a.step).cmp(&(&b.key, b.at, b.step)));
+    let mut latest: BTreeMap<&str, &Metric> = BTreeMap::new();
+    let mut history = Vec::with_capacity(metrics.len() * 6);
+    for metric in metrics.iter() {
+        history.extend(columns(run_no, metric));
+        let before = latest.entry(&metric.key).or_insert(metric);
+        if order(before) < order(metric) {
+            *before = metric;
+        }
+    }
+    let into = "metrics (run_no, key, at, step, value, is_nan)";
+    rows::insert(tx, into, 6, &history, "ON CONFLICT DO NOTHING")?;
+    let latest: Vec<Value> = latest
+        .values()
+        .flat_map(|metric| columns(run_no, metric))
+        .collect();
+    rows::insert(
+        tx,
+        "latest_metrics (run_no, key, at, step, value, is_nan)",
+        6,
+        &latest,
+        "ON CONFLICT (run_no, key) DO UPDATE
+         SET at = excluded.at, step = excluded.step, value = excluded.value, is_nan = excluded.is_nan
+         WHERE (latest_metrics.step, latest_metrics.at, latest_metrics.value)
+             < (excluded.step, excluded.at, excluded.value)",
+    )?;
+    Ok(())
+}
+
+/// By what the latest of several values is known; the statement that keeps it compares the same.
+fn order(metric: &Metric) -> (i64, lathe_types::Millis, f64) {
+    (metric.step, metric.at, stored(metric.value))
+}
+
+/// NaN is kept as 0, beside a column that says so.
+fn stored(value: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value }
+}
+
+/// `run_no, key, at, step, value, is_nan` of a point.
+pub(crate) fn columns(run_no: i64, metric: &Metric) -> [Value; 6] {
+    [
+        run_no.into(),
+        (&metric.key).into(),
+        metric.at.0.into(),
+        metric.step.into(),
+        stored(metric.value).into(),
+        metric.value.is_nan().into(),
+    ]
+}
