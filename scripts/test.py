@@ -211,7 +211,7 @@ def _():
         url = re.search(r"http://\S+", said)
         if not url:
             raise RuntimeError(f"the server did not start, see {DEMO / 'browser-server.log'}")
-        env = {"LATHE_URL": url[0], "CHROMIUM": browser, "NO_COLOR": "1"}
+        env = {"LATHE_URL": url[0], "LATHE_BIN": str(LATHE), "CHROMIUM": browser, "NO_COLOR": "1"}
         code, said = run(["node", "--test", "--test-reporter=tap"], cwd=ROOT / "tests/ui", env=env)
     finally:
         server.terminate()

@@ -1,8 +1,10 @@
 // Every page and its state in the URL: what a person sees can be sent to another as a link.
 
 import { createRootRoute, createRoute, createRouter, Outlet } from '@tanstack/react-router'
+import { PREFIX } from './api/prefix'
 import { NotFound, Shell } from './pages/shell'
 import { DeploymentPage } from './pages/deployment'
+import { Door } from './pages/login'
 import { JobsPage } from './pages/jobs'
 import { LineagePage } from './pages/lineage'
 import { LoopPage } from './pages/loop'
@@ -39,9 +41,11 @@ const list = (raw: Raw, key: string): string[] | undefined => {
 
 const root = createRootRoute({
   component: () => (
-    <Shell>
-      <Outlet />
-    </Shell>
+    <Door>
+      <Shell>
+        <Outlet />
+      </Shell>
+    </Door>
   ),
   notFoundComponent: NotFound,
 })
@@ -152,6 +156,7 @@ export const router = createRouter({
   routeTree: root.addChildren([loop, runs, run, traces, trace, models, model, deployment, lineage, jobs]),
   parseSearch: (query) => Object.fromEntries(new URLSearchParams(query)),
   stringifySearch: searchText,
+  basepath: PREFIX === '' ? '/' : PREFIX,
   scrollRestoration: true,
 })
 

@@ -1,5 +1,7 @@
 // Asking the server: same origin, JSON both ways, its error bodies as errors.
 
+import { PREFIX } from './prefix'
+
 export class ApiError extends Error {
   constructor(
     readonly code: string,
@@ -19,7 +21,7 @@ function address(path: string, query: Query): string {
 }
 
 async function send<T>(url: string, init: RequestInit): Promise<T> {
-  const reply = await fetch(url, init)
+  const reply = await fetch(PREFIX + url, init)
   const text = await reply.text()
   if (reply.ok) return JSON.parse(text) as T
   throw errorOf(reply.status, text)
@@ -45,4 +47,8 @@ export function post<T>(path: string, body: unknown, signal?: AbortSignal): Prom
     body: JSON.stringify(body),
     signal: signal ?? null,
   })
+}
+
+export function del<T>(path: string): Promise<T> {
+  return send(path, { method: 'DELETE' })
 }

@@ -2,6 +2,7 @@
 
 import { useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
+import { PREFIX } from './prefix'
 import { events } from './queries'
 import { staleAfter, type Key } from './stale'
 import type { LatheEvent } from './types'
@@ -28,7 +29,7 @@ function follow(client: QueryClient, report: (line: Line) => void): () => void {
 
   const connect = () => {
     const feed = client.getQueryData(events.queryKey) ?? []
-    source = new EventSource(`/events?after=${feed.at(-1)?.seq ?? 0}`)
+    source = new EventSource(`${PREFIX}/events?after=${feed.at(-1)?.seq ?? 0}`)
     source.onopen = () => report('open')
     source.onmessage = (message: MessageEvent<string>) => {
       const event = JSON.parse(message.data) as LatheEvent

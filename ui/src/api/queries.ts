@@ -16,6 +16,7 @@ import type {
   RegisteredModel,
   Rollout,
   Run,
+  Session,
   SpanBody,
   SpanTree,
   TraceInfo,
@@ -32,6 +33,13 @@ const POINTS_A_PAGE = 25_000
 const HISTORY_PAGES_MAX = 4
 
 const segment = encodeURIComponent
+
+/** Who asks; `main.tsx` asks again when an answer says that it is nobody any more. */
+export const session = queryOptions({
+  queryKey: ['session'],
+  queryFn: ({ signal }) => get<Session>(`${LATHE}/session`, {}, signal),
+  staleTime: Number.POSITIVE_INFINITY,
+})
 
 export const experiments = queryOptions({
   queryKey: ['experiments'],

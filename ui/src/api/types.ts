@@ -320,3 +320,9 @@ export interface SpanBody {
   attributes: Record<string, unknown>
   events: { name: string; time_unix_nano: number; attributes: Record<string, unknown> }[]
 }
+
+/** Whether people log in here, and who did. */
+export interface Session {
+  login: boolean
+  user: { username: string; is_admin: boolean; role: string } | null
+}

@@ -3,7 +3,9 @@
 import { Link } from '@tanstack/react-router'
 import { useEffect, type ReactNode } from 'react'
 import { useLive, type Line } from '../api/live'
+import { PREFIX } from '../api/prefix'
 import icon from '../icon.svg'
+import { Visitor } from './login'
 
 const PAGES = [
   { to: '/', name: 'Loop' },
@@ -29,7 +31,7 @@ export function Shell({ children }: { children: ReactNode }) {
       </a>
       <header className="top">
         <Link to="/" className="brand" aria-label="Lathe, to the loop">
-          <img src={icon} alt="" width="26" height="26" />
+          <img src={PREFIX + icon} alt="" width="26" height="26" />
           <span>Lathe</span>
         </Link>
         <nav aria-label="Pages">
@@ -43,6 +45,7 @@ export function Shell({ children }: { children: ReactNode }) {
           <i aria-hidden="true" />
           {LINES[line].word}
         </span>
+        <Visitor />
       </header>
       <main id="content" tabIndex={-1}>
         {children}

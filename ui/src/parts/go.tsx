@@ -2,16 +2,17 @@
 
 import { useRouter } from '@tanstack/react-router'
 import type { MouseEvent, ReactNode } from 'react'
+import { PREFIX } from '../api/prefix'
 
 export function Go({ to, className, children }: { to: string; className?: string; children: ReactNode }) {
   const router = useRouter()
   const follow = (event: MouseEvent) => {
     if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return
     event.preventDefault()
-    router.history.push(to)
+    router.history.push(PREFIX + to)
   }
   return (
-    <a href={to} className={className} onClick={follow}>
+    <a href={PREFIX + to} className={className} onClick={follow}>
       {children}
     </a>
   )
