@@ -2,6 +2,7 @@
 //! and is committed with its neighbours: an acknowledged write is on disk, and many clients share one fsync.
 //! PostgreSQL is written to in the same way; see `db/postgres.rs` for how several processes take turns there.
 
+mod checkpoints;
 mod foreign;
 mod listener;
 mod numeric;

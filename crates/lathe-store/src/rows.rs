@@ -3,7 +3,7 @@
 use crate::{Result, Tx, Value};
 
 /// Rows in one statement. Few sizes, so that few statements are kept parsed.
-const SIZES: [usize; 4] = [64, 16, 4, 1];
+const SIZES: [usize; 5] = [512, 64, 16, 4, 1];
 /// Records whose rows are read by one statement.
 pub(crate) const NUMBERS_MAX: usize = 256;
 

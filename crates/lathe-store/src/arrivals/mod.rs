@@ -17,9 +17,9 @@ use crate::{Result, Store, Tx, Value, rows, runs};
 /// Calls whose points are moved by one change.
 const CALLS_MAX: i64 = 512;
 /// Points that are moved by one change, unless the writer lags behind; bounds how long others wait for it.
-const POINTS: usize = 4_096;
+const POINTS: usize = 2_048;
 /// Points that wait before the writer moves some between two groups of changes.
-const WAITING: u64 = 65_536;
+const WAITING: u64 = 131_072;
 
 /// How many points wait, as far as this process knows; shared with the writer.
 #[derive(Clone)]
@@ -103,6 +103,25 @@ impl Store {
         while self.write(move |tx| settle(tx, &due, POINTS)).await? != 0 {}
         self.read(move |tx| query(tx)).await
     }
+}
+
+/// Keeps points of an active run for later, if it is there: one statement, since each is a round trip to PostgreSQL.
+pub(crate) fn append_to<'a>(
+    tx: &Tx<'_>,
+    backlog: &Backlog,
+    run: &RunId,
+    metrics: impl ExactSizeIterator<Item = &'a Metric>,
+) -> Result<bool> {
+    let count = metrics.len();
+    let kept = tx.execute(
+        "INSERT INTO metric_arrivals (run_no, points)
+         SELECT run_no, ?2 FROM runs WHERE run_id = ?1 AND lifecycle = 'active'",
+        &[run.as_str().into(), Value::Blob(points::written(metrics))],
+    )?;
+    if kept != 0 {
+        backlog.grew(count);
+    }
+    Ok(kept != 0)
 }
 
 /// Keeps points for later.

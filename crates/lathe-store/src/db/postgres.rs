@@ -105,6 +105,12 @@ impl Postgres {
         Ok(())
     }
 
+    /// Begins what nobody waits for: it may be lost with the power, and is on disk when the next change is.
+    pub(super) fn begin_upkeep(&mut self) -> Result<()> {
+        self.begin_write()?;
+        self.batch("SET LOCAL synchronous_commit = off")
+    }
+
     pub(super) fn begin_read(&mut self) -> Result<()> {
         self.failed.set(false);
         self.ending = "";

@@ -8,7 +8,7 @@ use crate::location::Location;
 use crate::{Error, Result};
 
 pub(super) enum Session {
-    Sqlite(Sqlite),
+    Sqlite(Box<Sqlite>),
     Postgres(Box<Postgres>),
 }
 
@@ -24,7 +24,7 @@ macro_rules! on_either {
 impl Session {
     pub(super) fn open(location: &Location) -> Result<Self> {
         Ok(match location {
-            Location::Sqlite(path) => Self::Sqlite(Sqlite::open(path)?),
+            Location::Sqlite(path) => Self::Sqlite(Box::new(Sqlite::open(path)?)),
             Location::Postgres(place) => Self::Postgres(Box::new(Postgres::open(place, false)?)),
         })
     }
@@ -32,7 +32,7 @@ impl Session {
     /// Opens what somebody else owns, to read.
     pub(super) fn open_foreign(location: &Location) -> Result<Self> {
         match location {
-            Location::Sqlite(path) => Ok(Self::Sqlite(Sqlite::open_foreign(path)?)),
+            Location::Sqlite(path) => Ok(Self::Sqlite(Box::new(Sqlite::open_foreign(path)?))),
             Location::Postgres(_) => Self::open(location),
         }
     }
@@ -55,6 +55,18 @@ impl Session {
 
     pub(super) fn begin_write(&mut self) -> Result<()> {
         on_either!(self, session => session.begin_write())
+    }
+
+    /// Begins what nobody waits for; `end_upkeep` must follow, however it went.
+    pub(super) fn begin_upkeep(&mut self) -> Result<()> {
+        on_either!(self, session => session.begin_upkeep())
+    }
+
+    pub(super) fn end_upkeep(&self) -> Result<()> {
+        match self {
+            Self::Sqlite(session) => session.end_upkeep(),
+            Self::Postgres(_) => Ok(()),
+        }
     }
 
     pub(super) fn begin_read(&mut self) -> Result<()> {

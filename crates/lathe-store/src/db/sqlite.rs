@@ -1,16 +1,26 @@
 //! SQLite: a file in WAL mode, synced before every acknowledgement.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::hooks::Wal;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::value::{Row, Source, Value};
 use crate::{Error, Result, pattern};
+
+/// Pages of the log from which on whoever commits copies them, 64 MiB; `checkpoints.rs` does it before.
+const LOG_PAGES_MAX: u32 = 16_384;
+
+thread_local! {
+    /// Pages of the log after the last commit on this thread.
+    static LOG_PAGES: Cell<u32> = const { Cell::new(0) };
+}
 
 /// A connection to a file.
 pub(super) struct Sqlite {
@@ -32,8 +42,7 @@ impl Sqlite {
             connection.pragma_update(None, "case_sensitive_like", "on")?;
             // In KiB: a group of batches changes a page for each of its metrics, which would else be written twice.
             connection.pragma_update(None, "cache_size", -8_192)?;
-            // In pages, 16 MiB: the same pages change again and again until then, and are copied once.
-            connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+            connection.wal_hook(Some(after_commit));
             connection.set_prepared_statement_cache_capacity(256);
             connection.create_scalar_function(
                 "regexp",
@@ -75,6 +84,29 @@ impl Sqlite {
     pub(super) fn begin_write(&mut self) -> Result<()> {
         self.changes_before = self.connection.total_changes();
         self.run("BEGIN IMMEDIATE")
+    }
+
+    /// Begins what nobody waits for: it may be lost with the power, and is on disk when the next change is.
+    pub(super) fn begin_upkeep(&mut self) -> Result<()> {
+        self.connection.pragma_update(None, "synchronous", "normal")?;
+        self.begin_write()
+    }
+
+    /// Ends what `begin_upkeep` began, however it went.
+    pub(super) fn end_upkeep(&self) -> Result<()> {
+        Ok(self.connection.pragma_update(None, "synchronous", "full")?)
+    }
+
+    /// Pages of the log after the last commit on this thread.
+    pub(super) fn log_pages() -> u32 {
+        LOG_PAGES.get()
+    }
+
+    /// Copies what it can of the log into the file, without waiting for anybody.
+    pub(super) fn checkpoint(&self) -> Result<()> {
+        Ok(self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
 
     pub(super) fn begin_read(&mut self) -> Result<()> {
@@ -149,6 +181,17 @@ impl Sqlite {
         }
         Ok(())
     }
+}
+
+/// Never fails: the commit is done.
+fn after_commit(log: &Wal, pages: std::ffi::c_int) -> rusqlite::Result<()> {
+    let pages = u32::try_from(pages).unwrap_or(0);
+    LOG_PAGES.set(pages);
+    if LOG_PAGES_MAX <= pages {
+        // Without it the log grows until the next commit tries again.
+        let _ = log.checkpoint();
+    }
+    Ok(())
 }
 
 /// `text REGEXP pattern`: whether the pattern is found anywhere in the text. Compiled once for each statement.

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::checkpoints::Checkpoints;
 use super::session::{Session, Tx};
+use super::sqlite::Sqlite;
 use super::stats::Stats;
 use crate::arrivals::Backlog;
 use crate::location::Location;
@@ -42,6 +44,7 @@ struct Waiting {
 pub(super) struct Writer {
     location: Location,
     session: Option<Session>,
+    checkpoints: Checkpoints,
 }
 
 impl Writer {
@@ -54,6 +57,7 @@ impl Writer {
         Ok(Self {
             location: location.clone(),
             session: Some(session),
+            checkpoints: Checkpoints::start(location)?,
         })
     }
 
@@ -105,6 +109,7 @@ impl Writer {
             if result.is_err() {
                 self.recover();
             }
+            self.checkpoints.log_has(Sqlite::log_pages());
             // A worker that looks for a job and finds none must not wake itself.
             if let Ok(true) = result {
                 committed.send_modify(|count| *count += 1);
@@ -124,18 +129,23 @@ impl Writer {
     /// needs it, who is told why.
     fn shorten(&mut self, backlog: &Backlog) -> bool {
         let shorten = |session: &mut Session| {
+            session.begin_upkeep()?;
             session.savepoint()?;
             backlog.shorten(&Tx::new(session))?;
             session.keep()?;
             session.commit()
         };
-        let done = self
-            .try_begin()
-            .and_then(|()| self.session.as_mut().ok_or(Error::Closed).and_then(shorten));
+        let done = self.session().and_then(shorten);
         if done.is_err() {
             self.recover();
         }
-        done.is_ok()
+        let ended = self.session.as_ref().map_or(Ok(()), Session::end_upkeep);
+        if ended.is_err() {
+            // A session that does not wait for the disk must not acknowledge anything.
+            self.session = None;
+        }
+        self.checkpoints.log_has(Sqlite::log_pages());
+        done.is_ok() && ended.is_ok()
     }
 
     /// A session in a transaction. A database that went away is waited for.
@@ -156,15 +166,18 @@ impl Writer {
     }
 
     fn try_begin(&mut self) -> Result<()> {
-        let session = match &mut self.session {
-            Some(session) => session,
-            none => none.insert(Session::open(&self.location)?),
-        };
-        let begun = session.begin_write();
+        let begun = self.session()?.begin_write();
         if begun.is_err() {
             self.recover();
         }
         begun
+    }
+
+    fn session(&mut self) -> Result<&mut Session> {
+        Ok(match &mut self.session {
+            Some(session) => session,
+            none => none.insert(Session::open(&self.location)?),
+        })
     }
 
     /// Leaves a transaction that failed; a connection that cannot is given up.

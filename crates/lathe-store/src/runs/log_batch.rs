@@ -17,6 +17,16 @@ impl Store {
     pub async fn log_batch(&self, id: RunId, batch: LogBatch) -> Result<()> {
         let backlog = self.backlog();
         self.write(move |tx| {
+            let only_metrics = batch.params().is_empty()
+                && batch.tags().is_empty()
+                && batch.metrics().iter().all(|metric| metric.model_id.is_none());
+            // What it refuses is told by what follows.
+            if only_metrics
+                && !batch.metrics().is_empty()
+                && arrivals::append_to(tx, &backlog, &id, batch.metrics().iter().map(NewMetric::metric))?
+            {
+                return Ok(());
+            }
             let run = active(tx, &id)?;
             params::insert(tx, &params::OF_RUN, run.no, batch.params())?;
             insert_metrics(tx, &backlog, run.no, batch.metrics())?;
