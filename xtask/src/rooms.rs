@@ -27,9 +27,10 @@ const RULES: &[Rule] = &[
             "crates/lathe/src/",
             "crates/lathe-pipeline/src/",
             "crates/lathe-server/build.rs",
+            "crates/lathe-serving/src/python/",
             "xtask/",
         ],
-        why: "child processes belong to the binary and to pipelines",
+        why: "child processes belong to the binary, to pipelines, and to models that Python answers for",
     },
 ];
 

@@ -40,6 +40,10 @@ pub enum Values {
     Boolean(Vec<bool>),
     /// Words.
     Text(Vec<String>),
+    /// Whatever a Python model answers a row with.
+    Json(Vec<Value>),
+    /// One answer to all rows together, of a Python model.
+    Whole(Value),
 }
 
 /// What an output looks like, known before anything is asked.
@@ -66,6 +70,8 @@ impl Values {
             Self::Long(values) => values.len(),
             Self::Boolean(values) => values.len(),
             Self::Text(values) => values.len(),
+            Self::Json(values) => values.len(),
+            Self::Whole(_) => 1,
         }
     }
 
@@ -78,6 +84,8 @@ impl Values {
             Self::Long(values) => Self::Long(values[range].to_vec()),
             Self::Boolean(values) => Self::Boolean(values[range].to_vec()),
             Self::Text(values) => Self::Text(values[range].to_vec()),
+            Self::Json(values) => Self::Json(values[range].to_vec()),
+            Self::Whole(value) => Self::Whole(value.clone()),
         }
     }
 
@@ -95,6 +103,8 @@ impl Values {
             Self::Long(values) => Value::from(values[index]),
             Self::Boolean(values) => Value::from(values[index]),
             Self::Text(values) => Value::from(values[index].as_str()),
+            Self::Json(values) => values[index].clone(),
+            Self::Whole(value) => value.clone(),
         }
     }
 
@@ -116,6 +126,8 @@ impl Values {
             Self::Long(values) => all(values[range].iter(), into),
             Self::Boolean(values) => all(values[range].iter(), into),
             Self::Text(values) => all(values[range].iter(), into),
+            Self::Json(values) => all(values[range].iter(), into),
+            Self::Whole(value) => into.serialize_element(value),
         }
     }
 
@@ -127,8 +139,17 @@ impl Values {
             Self::Integer(_) => "INT32",
             Self::Long(_) => "INT64",
             Self::Boolean(_) => "BOOL",
-            Self::Text(_) => "BYTES",
+            Self::Text(_) | Self::Json(_) | Self::Whole(_) => "BYTES",
         }
+    }
+
+    /// Its elements as words, where it is sent as `BYTES`: words as they are, anything else as JSON.
+    pub fn words(&self) -> Vec<String> {
+        let word = |index| match self.value(index) {
+            Value::String(word) => word,
+            other => other.to_string(),
+        };
+        (0..self.len()).map(word).collect()
     }
 
     /// All of them as numbers, if they are.
@@ -139,7 +160,7 @@ impl Values {
             Self::Integer(values) => values.iter().map(|value| f64::from(*value)).collect(),
             Self::Long(values) => values.iter().map(|value| *value as f64).collect(),
             Self::Boolean(values) => values.iter().map(|value| f64::from(*value)).collect(),
-            Self::Text(_) => return Err(PredictError::NotNumbers),
+            Self::Text(_) | Self::Json(_) | Self::Whole(_) => return Err(PredictError::NotNumbers),
         })
     }
 }
@@ -208,6 +229,9 @@ impl Serialize for Answers {
         let [only] = self.outputs.as_slice() else {
             return self.values().serialize(serializer);
         };
+        if let Values::Whole(value) = &only.values {
+            return value.serialize(serializer);
+        }
         match (only.width, &only.keys) {
             (None, _) => only.values.serialize(serializer),
             (Some(width), None) => {

@@ -1,5 +1,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lathe_types::ErrorKind;
 
@@ -75,7 +76,7 @@ impl Fault {
     }
 }
 
-/// Why a request cannot be answered by this model: the caller's fault, each time.
+/// Why a request is not answered: the caller's fault, unless the model is one that Python answers for.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PredictError {
     /// A required column is not there.
@@ -134,11 +135,27 @@ pub enum PredictError {
     /// The answers are words where numbers are needed.
     #[error("the model answers with words, not numbers")]
     NotNumbers,
+    /// The model's own code does not answer this request.
+    #[error("the model raised {0}")]
+    Raised(String),
+    /// The model broke down over this request.
+    #[error("{0}")]
+    Failed(String),
+    /// The model took longer than it may, and was ended.
+    #[error("the model did not answer within {} s, and is started again", .0.as_secs_f64())]
+    TooSlow(Duration),
+    /// The model is being started again, or cannot be.
+    #[error("{0}")]
+    Away(String),
 }
 
 impl PredictError {
     /// What it means to whoever asked.
     pub fn kind(&self) -> ErrorKind {
-        ErrorKind::InvalidInput
+        match self {
+            Self::Failed(_) | Self::TooSlow(_) => ErrorKind::Internal,
+            Self::Away(_) => ErrorKind::Unavailable,
+            _ => ErrorKind::InvalidInput,
+        }
     }
 }

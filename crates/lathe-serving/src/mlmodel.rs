@@ -36,6 +36,15 @@ struct Sklearn {
     pickled_model: String,
 }
 
+/// A tensor of the signature, as a Python model takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TensorSpec {
+    pub(crate) name: String,
+    pub(crate) dtype: String,
+    /// Without the first dimension, which counts rows.
+    pub(crate) shape: Vec<usize>,
+}
+
 /// What the other flavors tell.
 #[derive(Debug, Clone, Deserialize)]
 struct Data {
@@ -193,6 +202,38 @@ impl MlModel {
             true => Ok(None),
             false => Ok(Some(inputs)),
         }
+    }
+
+    /// Whether MLflow can load it as a Python function.
+    pub(crate) fn is_python(&self) -> bool {
+        self.flavors.python_function.is_some()
+    }
+
+    /// The signature's inputs where they are tensors of known shapes; none where they are columns.
+    pub(crate) fn tensors(&self) -> Vec<TensorSpec> {
+        let text = self
+            .signature
+            .as_ref()
+            .and_then(|signature| signature.inputs.as_ref());
+        let inputs: Vec<Value> = text
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let tensor = |input: &Value| {
+            let spec = &input["tensor-spec"];
+            let shape = spec["shape"].as_array()?.iter().skip(1);
+            Some(TensorSpec {
+                name: input["name"].as_str().unwrap_or_default().to_owned(),
+                dtype: spec["dtype"].as_str()?.to_owned(),
+                shape: shape
+                    .map(|size| usize::try_from(size.as_i64()?).ok())
+                    .collect::<Option<_>>()?,
+            })
+        };
+        inputs
+            .iter()
+            .map(tensor)
+            .collect::<Option<_>>()
+            .unwrap_or_default()
     }
 
     /// The rows that were saved with the model.

@@ -8,7 +8,10 @@ use crate::answers::OutputSpec;
 use crate::error::Fault;
 use crate::mlmodel::{Flavor, MlModel};
 use crate::predictor::Predictor;
-use crate::{Answers, LoadError, PredictError, Signature, Table, file, lightgbm, onnx, sklearn, xgboost};
+use crate::python::{PythonModel, PythonPermission};
+use crate::{
+    Answers, ColumnSpec, LoadError, PredictError, Signature, Table, file, lightgbm, onnx, sklearn, xgboost,
+};
 
 /// A loaded model. Predicting needs no lock: every thread may ask at once.
 #[derive(Debug)]
@@ -18,6 +21,7 @@ pub struct Model {
     input_example: Option<Table>,
     predictor: Box<dyn Predictor>,
     size_bytes: u64,
+    runtime: &'static str,
 }
 
 impl Model {
@@ -27,6 +31,62 @@ impl Model {
             true => Self::load_file(path),
             false => Self::load_folder(path),
         }
+    }
+
+    /// As [`Model::load`]; a folder that the native engine does not know is answered by Python, if that is permitted.
+    pub fn load_with(path: &Path, python: Option<&PythonPermission>) -> Result<Self, LoadError> {
+        let loaded = Self::load(path);
+        let Err(LoadError::Unsupported { what }) = loaded else {
+            return loaded;
+        };
+        if path.is_file() || !MlModel::load(path)?.is_python() {
+            return Err(LoadError::Unsupported { what });
+        }
+        match python {
+            Some(permission) => Self::load_python(path, permission),
+            None => Err(LoadError::Unsupported {
+                what: format!(
+                    "{what}; with `--allow-python` a Python process answers for it, which executes what the model holds"
+                ),
+            }),
+        }
+    }
+
+    fn load_python(folder: &Path, permission: &PythonPermission) -> Result<Self, LoadError> {
+        // The processes have a working folder of their own.
+        let folder = &std::path::absolute(folder).map_err(|source| LoadError::Read {
+            path: folder.to_owned(),
+            source,
+        })?;
+        let mlmodel = MlModel::load(folder)?;
+        let tensors = mlmodel.tensors();
+        // Signatures that are not understood here (lists, objects, open shapes) are left to MLflow to check.
+        let saved = mlmodel.signature(folder, 0).ok().flatten();
+        let signature = match saved {
+            Some(columns) => Signature::new(numbered(columns)),
+            None => Signature::open(),
+        };
+        let mut predictor = PythonModel::start(folder, tensors, !signature.is_open(), permission)?;
+        let input_example = match signature.is_open() {
+            true => None,
+            // An example of another form than rows is for MLflow alone.
+            false => mlmodel.input_example(folder, &signature).ok().flatten(),
+        };
+        if let Some(example) = &input_example {
+            let answers = predictor.predict(example).map_err(|error| LoadError::Damaged {
+                path: folder.join("MLmodel"),
+                what: format!("the model cannot answer its own input example: {error}"),
+            })?;
+            predictor.learn_outputs(&answers);
+        }
+        Ok(Self {
+            input_names: signature.names(),
+            signature,
+            input_example,
+            predictor: Box::new(predictor),
+            size_bytes: 0,
+            runtime: "python",
+        })
     }
 
     fn load_folder(folder: &Path) -> Result<Self, LoadError> {
@@ -53,6 +113,7 @@ impl Model {
             input_example,
             predictor,
             size_bytes: bytes.len() as u64,
+            runtime: "native",
         };
         if let Some(example) = &model.input_example {
             model.predict(example).map_err(|error| {
@@ -82,6 +143,7 @@ impl Model {
             input_example: None,
             predictor,
             size_bytes: size as u64,
+            runtime: "native",
         }
     }
 
@@ -100,9 +162,15 @@ impl Model {
         self.input_example.clone()
     }
 
-    /// What runs it.
+    /// What runs it: `native`, or `python`, which executes what the model holds.
     pub fn runtime(&self) -> &'static str {
-        "native"
+        self.runtime
+    }
+
+    /// How many processes answer for it; none where it is answered in this one. Only a model that is answered here may
+    /// be asked about the rows of several callers at once: others may look at all rows together.
+    pub fn processes(&self) -> Option<usize> {
+        self.predictor.processes()
     }
 
     /// What its library calls it.
@@ -122,7 +190,7 @@ impl Model {
 
     /// Answers every row.
     pub fn predict(&self, table: &Table) -> Result<Answers, PredictError> {
-        if table.names().len() != self.input_names.len() {
+        if !self.signature.is_open() && table.names().len() != self.input_names.len() {
             return Err(PredictError::Shape(format!(
                 "the table has {} columns; the model takes {}",
                 table.names().len(),
@@ -131,6 +199,16 @@ impl Model {
         }
         self.predictor.predict(table)
     }
+}
+
+/// Columns without a name are called by their place.
+fn numbered(mut columns: Vec<ColumnSpec>) -> Vec<ColumnSpec> {
+    for (at, column) in columns.iter_mut().enumerate() {
+        if column.name.is_empty() {
+            column.name = at.to_string();
+        }
+    }
+    columns
 }
 
 fn read_flavor(flavor: &Flavor, bytes: &[u8], folder: &Path) -> Result<Box<dyn Predictor>, Fault> {

@@ -12,6 +12,10 @@ pub(crate) trait Predictor: Debug + Send + Sync {
     fn outputs(&self) -> Vec<OutputSpec>;
     /// Answers every row of a table whose columns are the inputs.
     fn predict(&self, table: &Table) -> Result<Answers, PredictError>;
+    /// How many processes answer; none where it is answered in this one.
+    fn processes(&self) -> Option<usize> {
+        None
+    }
     /// Tells it which columns tables will have, where that is for the signature to say.
     fn bind(&mut self, _signature: &Signature) {}
 }

@@ -39,6 +39,11 @@ impl ColumnType {
         }
     }
 
+    /// Whether it is held as words.
+    pub(crate) fn is_words(self) -> bool {
+        matches!(self, Self::String | Self::Binary | Self::Datetime)
+    }
+
     /// The datatype of the Open Inference Protocol.
     pub fn oip_datatype(self) -> &'static str {
         match self {
@@ -74,15 +79,44 @@ fn yes() -> bool {
 pub struct Signature {
     /// The columns.
     pub inputs: Vec<ColumnSpec>,
+    /// Whether a request says which columns there are, since the model does not.
+    #[serde(skip)]
+    open: bool,
     #[serde(skip)]
     names: Arc<[String]>,
+    #[serde(skip)]
+    kinds: Arc<[ColumnType]>,
 }
 
 impl Signature {
     /// The signature of these columns.
     pub fn new(inputs: Vec<ColumnSpec>) -> Self {
         let names = inputs.iter().map(|column| column.name.clone()).collect();
-        Self { inputs, names }
+        let kinds = inputs.iter().map(|column| column.kind).collect();
+        Self {
+            inputs,
+            open: false,
+            names,
+            kinds,
+        }
+    }
+
+    /// Of a model that does not say what it takes.
+    pub(crate) fn open() -> Self {
+        Self {
+            open: true,
+            ..Self::new(Vec::new())
+        }
+    }
+
+    /// Whether a request says which columns there are.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The columns' types, shared by all tables of the model.
+    pub(crate) fn shared_kinds(&self) -> Arc<[ColumnType]> {
+        self.kinds.clone()
     }
 
     /// The columns' names in the model's order.

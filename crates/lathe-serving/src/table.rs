@@ -13,6 +13,10 @@ type Words = Vec<Option<Arc<str>>>;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     names: Arc<[String]>,
+    /// None where a step of a pipeline made it.
+    kinds: Option<Arc<[ColumnType]>>,
+    /// Whether the request gave its columns names, where the model has none.
+    named: bool,
     rows: usize,
     /// Row-major; NaN where the column holds words.
     values: Vec<f64>,
@@ -48,6 +52,18 @@ impl Column<'_> {
 impl Table {
     /// Reads named columns of equal length that have a type already.
     pub fn from_typed(columns: &[(&str, Column<'_>)], signature: &Signature) -> Result<Self, PredictError> {
+        let found;
+        let signature = if signature.is_open() {
+            found = Signature::new(
+                columns
+                    .iter()
+                    .map(|(name, column)| typed_column(name, column))
+                    .collect(),
+            );
+            &found
+        } else {
+            signature
+        };
         let rows = columns.first().map_or(0, |(_, column)| column.len());
         if let Some((name, column)) = columns.iter().find(|(_, column)| column.len() != rows) {
             return Err(PredictError::UnevenColumns {
@@ -87,6 +103,8 @@ impl Table {
             Some(first) => (*first).clone(),
             None => Self {
                 names: Arc::from([]),
+                kinds: None,
+                named: true,
                 rows: 0,
                 values: Vec::new(),
                 words: Vec::new(),
@@ -107,6 +125,24 @@ impl Table {
     /// Reads records, each column cast to its type as MLflow's scoring server does. Columns that the model does not
     /// take are dropped.
     pub fn from_records(records: &[Map<String, Value>], signature: &Signature) -> Result<Self, PredictError> {
+        let found;
+        let signature = if signature.is_open() {
+            let mut names: Vec<&String> = Vec::new();
+            for name in records.iter().flat_map(Map::keys) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            let column = |name: &String| {
+                let mut spec = open_column(name, records.iter().filter_map(|record| record.get(name)));
+                spec.required = false;
+                spec
+            };
+            found = Signature::new(names.into_iter().map(column).collect());
+            &found
+        } else {
+            signature
+        };
         let mut table = Self::missing(records.len(), signature);
         for (row, record) in records.iter().enumerate() {
             for (position, column) in signature.inputs.iter().enumerate() {
@@ -133,6 +169,14 @@ impl Table {
                 expected: rows,
             });
         }
+        let found;
+        let signature = if signature.is_open() {
+            let of = |(name, values): &(String, Vec<Value>)| open_column(name, values.iter());
+            found = Signature::new(columns.iter().map(of).collect());
+            &found
+        } else {
+            signature
+        };
         let mut table = Self::missing(rows, signature);
         for (position, column) in signature.inputs.iter().enumerate() {
             let Some((_, values)) = columns.iter().find(|(name, _)| *name == column.name) else {
@@ -150,8 +194,19 @@ impl Table {
 
     /// Reads rows of values in the model's order.
     pub fn from_rows(rows: &[Vec<Value>], signature: &Signature) -> Result<Self, PredictError> {
+        let found;
+        let is_open = signature.is_open();
+        let signature = if is_open {
+            let width = rows.first().map_or(0, Vec::len);
+            let of = |at: usize| open_column(&at.to_string(), rows.iter().filter_map(|row| row.get(at)));
+            found = Signature::new((0..width).map(of).collect());
+            &found
+        } else {
+            signature
+        };
         let width = signature.inputs.len();
         let mut table = Self::missing(rows.len(), signature);
+        table.named = !is_open;
         for (index, row) in rows.iter().enumerate() {
             if row.len() != width {
                 return Err(PredictError::Shape(format!(
@@ -169,12 +224,22 @@ impl Table {
 
     /// Takes numbers, row-major in the model's order, for a model that takes numbers only; missing is NaN.
     pub fn from_numbers(rows: usize, values: Vec<f64>, signature: &Signature) -> Result<Self, PredictError> {
+        let found;
+        let is_open = signature.is_open();
+        let signature = if is_open {
+            let width = values.len().checked_div(rows).unwrap_or_default();
+            let spec = |at: usize| ColumnSpec {
+                name: at.to_string(),
+                kind: ColumnType::Double,
+                required: true,
+            };
+            found = Signature::new((0..width).map(spec).collect());
+            &found
+        } else {
+            signature
+        };
         let width = signature.inputs.len();
-        if let Some(column) = signature
-            .inputs
-            .iter()
-            .find(|column| column.kind == ColumnType::String)
-        {
+        if let Some(column) = signature.inputs.iter().find(|column| column.kind.is_words()) {
             return Err(PredictError::WrongValue {
                 column: column.name.clone(),
                 row: 0,
@@ -190,6 +255,8 @@ impl Table {
         }
         Ok(Self {
             names: signature.shared_names(),
+            kinds: Some(signature.shared_kinds()),
+            named: !is_open,
             rows,
             values,
             words: Vec::new(),
@@ -206,6 +273,8 @@ impl Table {
     ) -> Self {
         Self {
             names: names.unwrap_or_else(|| (0..width).map(|column| column.to_string()).collect()),
+            kinds: None,
+            named: true,
             rows,
             values,
             words,
@@ -213,16 +282,15 @@ impl Table {
     }
 
     fn missing(rows: usize, signature: &Signature) -> Self {
-        let has_words = signature
-            .inputs
-            .iter()
-            .any(|column| column.kind == ColumnType::String);
+        let has_words = signature.inputs.iter().any(|column| column.kind.is_words());
         let words = signature
             .inputs
             .iter()
-            .map(|column| (column.kind == ColumnType::String).then(|| vec![None; rows]));
+            .map(|column| column.kind.is_words().then(|| vec![None; rows]));
         Self {
             names: signature.shared_names(),
+            kinds: Some(signature.shared_kinds()),
+            named: true,
             rows,
             values: vec![f64::NAN; rows * signature.inputs.len()],
             words: if has_words { words.collect() } else { Vec::new() },
@@ -265,6 +333,16 @@ impl Table {
         self.names.clone()
     }
 
+    /// The columns' types; none where a step of a pipeline made the table.
+    pub(crate) fn kinds(&self) -> &[ColumnType] {
+        self.kinds.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the columns have names of their own, and not only places.
+    pub(crate) fn is_named(&self) -> bool {
+        self.named
+    }
+
     /// All numbers, row-major in the model's order; NaN where a column holds words.
     pub fn numbers(&self) -> &[f64] {
         &self.values
@@ -297,6 +375,8 @@ impl Table {
     pub fn only(&self, index: usize) -> Self {
         Self {
             names: self.names.clone(),
+            kinds: self.kinds.clone(),
+            named: self.named,
             rows: 1,
             values: self.row(index).to_vec(),
             words: self
@@ -316,6 +396,38 @@ pub(crate) fn zeros(signature: &Signature) -> Table {
         words.fill(Some("".into()));
     }
     table
+}
+
+/// A column of a request to a model that does not say what it takes.
+fn open_column<'a>(name: &str, values: impl Iterator<Item = &'a Value> + Clone) -> ColumnSpec {
+    let held = || values.clone().filter(|value| !value.is_null());
+    let whole = |value: &Value| value.is_i64() || value.is_u64();
+    let none_is_missing = !values.clone().any(Value::is_null);
+    let kind = if held().any(Value::is_string) {
+        ColumnType::String
+    } else if held().next().is_some() && none_is_missing && held().all(Value::is_boolean) {
+        ColumnType::Boolean
+    } else if held().next().is_some() && none_is_missing && held().all(whole) {
+        ColumnType::Long
+    } else {
+        ColumnType::Double
+    };
+    ColumnSpec {
+        name: name.to_owned(),
+        kind,
+        required: true,
+    }
+}
+
+fn typed_column(name: &str, column: &Column<'_>) -> ColumnSpec {
+    ColumnSpec {
+        name: name.to_owned(),
+        kind: match column {
+            Column::Numbers(_) => ColumnType::Double,
+            Column::Words(_) => ColumnType::String,
+        },
+        required: true,
+    }
 }
 
 fn missing(column: &ColumnSpec, signature: &Signature) -> PredictError {

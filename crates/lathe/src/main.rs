@@ -19,6 +19,7 @@ mod plot_page;
 mod process;
 mod project;
 mod python;
+mod python_models;
 mod registration;
 mod reproduction;
 mod revisions;

@@ -104,6 +104,39 @@ pub fn prepare(
     })
 }
 
+/// The interpreter of an environment that has what a list of requirements asks for; made by uv, kept by digest.
+pub fn of_requirements(file: &Path) -> anyhow::Result<PathBuf> {
+    let text = std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+    let environments = settings::cache_folder()?.join("environments");
+    std::fs::create_dir_all(&environments)
+        .with_context(|| format!("failed to create `{}`", environments.display()))?;
+    let base = base_interpreter(&environments)?;
+    let version = process::output_of(&base, &["--version"], &environments)?;
+    let digest = digest_of(&["requirements", &version, &hex(&Sha256::digest(&text))]);
+    let folder = environments.join(&digest[..16]);
+    let guard = std::fs::File::create(folder.with_extension("lock"))?;
+    guard
+        .lock()
+        .with_context(|| format!("failed to lock `{}`", folder.display()))?;
+    let python = folder.join("bin/python");
+    if folder.join(READY_MARK).is_file() {
+        return Ok(python);
+    }
+    let uv = find_uv(&environments)?;
+    uv_command(
+        &uv,
+        &["venv", "--quiet", "--clear", "--python"],
+        &[base.as_os_str(), folder.as_os_str()],
+    )?;
+    uv_command(
+        &uv,
+        &["pip", "install", "--quiet", "--python"],
+        &[python.as_os_str(), "--requirement".as_ref(), file.as_os_str()],
+    )?;
+    std::fs::write(folder.join(READY_MARK), "")?;
+    Ok(python)
+}
+
 /// A digest of what the project declares, without starting anything: what a stage was executed in, last, is compared
 /// with it. Nothing if the caller's own Python is used.
 pub fn fingerprint(spec: Option<&EnvironmentSpec>, root: &Path) -> anyhow::Result<Option<String>> {

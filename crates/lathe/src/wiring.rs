@@ -10,6 +10,7 @@ use lathe_server::access::Login;
 use lathe_server::inference::Deployments;
 use lathe_server::webhooks::{Sender, WebhookRules};
 use lathe_server::{AppState, Framing, Modules, Options};
+use lathe_serving::PythonPermission;
 use lathe_store::{Location, Store};
 use lathe_types::samples::Sample;
 use tokio::sync::mpsc;
@@ -63,6 +64,8 @@ pub struct PartOptions {
     pub modules: Modules,
     /// Whether people log in.
     pub login: Login,
+    /// Whether models may be answered by Python.
+    pub python: Option<PythonPermission>,
 }
 
 impl Default for PartOptions {
@@ -78,6 +81,7 @@ impl Default for PartOptions {
             static_prefix: String::new(),
             modules: Modules::default(),
             login: Login::Local,
+            python: None,
         }
     }
 }
@@ -99,7 +103,13 @@ pub fn open_parts(database: &Location, artifacts: &str, options: PartOptions) ->
     })?;
     let artifacts = open_artifacts(artifacts, vec![options.default_artifact_root.clone()])?;
     let (sender, samples) = mpsc::channel(SAMPLES_MAX);
-    let deployments = Deployments::new(store.clone(), artifacts.clone(), sender, clock::now);
+    let deployments = Deployments::new(
+        store.clone(),
+        artifacts.clone(),
+        sender,
+        clock::now,
+        options.python,
+    );
     let webhooks = Sender::new(options.webhooks);
     let options = Options {
         default_artifact_root: options.default_artifact_root,

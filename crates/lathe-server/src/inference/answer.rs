@@ -46,6 +46,8 @@ pub(super) enum Refusal {
     NotReady(String),
     /// The model failed.
     Failed(String),
+    /// The model's own code failed over this request.
+    Raised(String),
     /// Too many requests wait already.
     Busy {
         /// When to try again.
@@ -61,7 +63,7 @@ impl Refusal {
             Self::Unknown(_) => StatusCode::NOT_FOUND,
             Self::Request(_) => StatusCode::BAD_REQUEST,
             Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Failed(_) | Self::Raised(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLate => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -70,7 +72,10 @@ impl Refusal {
     pub(super) fn message(self) -> String {
         match self {
             Self::Request(error) => error.to_string(),
-            Self::Unknown(message) | Self::NotReady(message) | Self::Failed(message) => message,
+            Self::Unknown(message)
+            | Self::NotReady(message)
+            | Self::Failed(message)
+            | Self::Raised(message) => message,
             Self::Busy { retry_after_s } => {
                 format!("too many requests wait for this model; try again in {retry_after_s} s")
             }
@@ -179,7 +184,7 @@ pub(super) async fn answer(
     let mut answers = ask(target, &table, draw, request.deadline, now).await;
     if target.role == Role::Canary
         && request.version.is_none()
-        && matches!(answers, Err(Refusal::Failed(_)))
+        && matches!(answers, Err(Refusal::Failed(_) | Refusal::Raised(_)))
         && let Some(stable) = live.of_role(Role::Stable)
     {
         target = stable;
@@ -234,7 +239,7 @@ async fn ask(
     }
     let failed = match &result {
         Ok(_) => false,
-        Err(Refusal::Failed(_)) => true,
+        Err(Refusal::Failed(_) | Refusal::Raised(_)) => true,
         Err(_) => return result,
     };
     target.count(failed, took.as_micros() as u64);
@@ -290,7 +295,9 @@ fn record(
         return;
     };
     let at = at.unwrap_or_else(deployments.inner.now);
-    for (row, prediction) in answered.answers.values().into_iter().enumerate() {
+    // A Python model may answer with more than there were rows.
+    let predictions = answered.answers.values().into_iter().take(table.rows());
+    for (row, prediction) in predictions.enumerate() {
         let sample = Sample {
             prediction_id: answered.id.row(row, table.rows()),
             deployment: live.name.clone(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use lathe_blob::Artifacts;
-use lathe_serving::Model;
+use lathe_serving::{Model, PythonPermission};
 use lathe_store::Store;
 use lathe_types::Millis;
 use lathe_types::deployments::{Fault, LatencyHistogram, Role, TargetStats};
@@ -28,6 +28,8 @@ pub(super) struct Inner {
     pub(super) samples: Option<mpsc::Sender<Sample>>,
     pub(super) samples_dropped: AtomicU64,
     pub(super) now: fn() -> Millis,
+    /// Whether models of the records may be answered by Python, and how.
+    pub(super) python: Option<PythonPermission>,
     /// Reads the model again that is served without records.
     reload: Option<Reload>,
     live: RwLock<BTreeMap<String, Arc<Live>>>,
@@ -89,8 +91,17 @@ impl Deployments {
         artifacts: Artifacts,
         samples: mpsc::Sender<Sample>,
         now: fn() -> Millis,
+        python: Option<PythonPermission>,
     ) -> Self {
-        Self::with(Some((store, artifacts)), Some(samples), None, now)
+        Self::with(Some((store, artifacts)), Some(samples), None, now, python)
+    }
+
+    /// What answers for a version of a deployment in this process: `native`, or `python`, which executes what the model
+    /// holds.
+    pub(crate) fn runtime_of(&self, deployment: &str, version: u32) -> Option<&'static str> {
+        let live = self.get(deployment)?;
+        let target = live.of_version(version)?;
+        target.model.as_ref().ok().map(|served| served.model.runtime())
     }
 
     fn with(
@@ -98,6 +109,7 @@ impl Deployments {
         samples: Option<mpsc::Sender<Sample>>,
         reload: Option<Reload>,
         now: fn() -> Millis,
+        python: Option<PythonPermission>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -105,6 +117,7 @@ impl Deployments {
                 samples,
                 samples_dropped: AtomicU64::new(0),
                 now,
+                python,
                 reload,
                 live: RwLock::default(),
                 unloaded: Mutex::default(),
@@ -120,7 +133,7 @@ impl Deployments {
     /// One model that answers everything under `name`, without records.
     pub(super) fn of_model(name: &str, reload: Reload, now: fn() -> Millis) -> Result<Self, String> {
         let model = reload()?;
-        let deployments = Self::with(None, None, Some(reload), now);
+        let deployments = Self::with(None, None, Some(reload), now, None);
         deployments.put_alone(name, model);
         Ok(deployments)
     }

@@ -124,7 +124,7 @@ impl Deployments {
                 .and_then(|known| known.model.as_ref().ok().cloned());
             let loaded = match known {
                 Some(loaded) => Ok(loaded),
-                None => load(store, artifacts, model, target.version).await,
+                None => self.load_version(store, artifacts, model, target.version).await,
             };
             if let Err(reason) = &loaded {
                 tracing::error!(
@@ -154,21 +154,23 @@ impl Deployments {
             shadow_places: Arc::new(Semaphore::new(SHADOW_PLACES)),
         });
     }
-}
 
-async fn load(
-    store: &Store,
-    artifacts: &Artifacts,
-    model: &str,
-    version: u32,
-) -> Result<Arc<Served>, String> {
-    let folder = version_folder(store, artifacts, model, version)
-        .await
-        .map_err(|error| error.message().to_owned())?;
-    let loaded = tokio::task::spawn_blocking(move || Model::load(&folder).map(Served::new)).await;
-    match loaded {
-        Ok(Ok(served)) => Ok(Arc::new(served)),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(error) => Err(error.to_string()),
+    async fn load_version(
+        &self,
+        store: &Store,
+        artifacts: &Artifacts,
+        model: &str,
+        version: u32,
+    ) -> Result<Arc<Served>, String> {
+        let folder = version_folder(store, artifacts, model, version)
+            .await
+            .map_err(|error| error.message().to_owned())?;
+        let python = self.inner.python.clone();
+        let load = move || Model::load_with(&folder, python.as_ref()).map(Served::new);
+        match tokio::task::spawn_blocking(load).await {
+            Ok(Ok(served)) => Ok(Arc::new(served)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }

@@ -87,6 +87,8 @@ impl From<Refusal> for ScoringError {
             Refusal::Unknown(_) => "RESOURCE_DOES_NOT_EXIST",
             Refusal::NotReady(_) => "TEMPORARILY_UNAVAILABLE",
             Refusal::Failed(_) => "INTERNAL_ERROR",
+            // As MLflow's scoring server calls it.
+            Refusal::Raised(message) => return Self::bad_request(message),
             Refusal::Busy { .. } => "RESOURCE_EXHAUSTED",
             Refusal::TooLate => "DEADLINE_EXCEEDED",
         };

@@ -52,7 +52,12 @@ impl Served {
             totals: Totals::default(),
             row_ns: AtomicU64::new(0),
             queue: Mutex::default(),
-            threads_max: std::thread::available_parallelism().map_or(1, usize::from),
+            threads_max: 0,
+        };
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let served = Self {
+            threads_max: served.model.processes().unwrap_or_else(cores),
+            ..served
         };
         served.warm_up();
         served
@@ -82,7 +87,8 @@ impl Served {
             .row_ns
             .load(Ordering::Relaxed)
             .saturating_mul(table.rows() as u64);
-        if expected_ns <= INLINE_NS_MAX && table.rows() <= BATCH_ROWS_MAX {
+        let is_here = self.model.processes().is_none();
+        if is_here && expected_ns <= INLINE_NS_MAX && table.rows() <= BATCH_ROWS_MAX {
             return self.predict_here(table);
         }
         let answer = self.enqueue(table.clone(), deadline)?;
@@ -132,7 +138,10 @@ impl Served {
         loop {
             let batch = {
                 let mut queue = self.queue();
-                let batch = next_batch(&mut queue.waiting);
+                let batch = match self.model.processes() {
+                    None => next_batch(&mut queue.waiting),
+                    Some(_) => queue.waiting.pop_front().into_iter().collect(),
+                };
                 if batch.is_empty() {
                     return;
                 }
@@ -181,7 +190,7 @@ impl Served {
                 self.totals.executed(table.rows(), took);
                 Ok(answers)
             }
-            Err(error) => Err(Refusal::Request(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -227,6 +236,12 @@ fn next_batch(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
 
 impl From<PredictError> for Refusal {
     fn from(error: PredictError) -> Self {
-        Self::Request(error)
+        match error {
+            PredictError::Raised(_) => Self::Raised(error.to_string()),
+            PredictError::Failed(_) => Self::Failed(error.to_string()),
+            PredictError::TooSlow(_) => Self::TooLate,
+            PredictError::Away(_) => Self::NotReady(error.to_string()),
+            error => Self::Request(error),
+        }
     }
 }

@@ -51,7 +51,7 @@ impl From<&Refusal> for Reason {
         match refusal {
             Refusal::Busy { .. } => Self::Rejected,
             Refusal::TooLate => Self::Canceled,
-            Refusal::Failed(_) | Refusal::NotReady(_) => Self::Backend,
+            Refusal::Failed(_) | Refusal::Raised(_) | Refusal::NotReady(_) => Self::Backend,
             Refusal::Request(_) | Refusal::Unknown(_) => Self::Other,
         }
     }

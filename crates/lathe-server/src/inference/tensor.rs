@@ -210,9 +210,10 @@ pub(super) fn encode(values: &Values) -> Vec<u8> {
         Values::Integer(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Values::Long(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Values::Boolean(values) => values.iter().map(|value| u8::from(*value)).collect(),
-        Values::Text(words) => words
+        Values::Text(_) | Values::Json(_) | Values::Whole(_) => values
+            .words()
             .iter()
-            .flat_map(|word| (word.len() as u32).to_le_bytes().into_iter().chain(word.bytes()))
+            .flat_map(|word| [&(word.len() as u32).to_le_bytes()[..], word.as_bytes()].concat())
             .collect(),
     }
 }

@@ -23,16 +23,35 @@ pub(super) fn routes() -> Router<AppState> {
 struct Seen {
     #[serde(flatten)]
     deployment: Deployment,
-    targets: Vec<Target>,
+    targets: Vec<SeenTarget>,
     model_name: Option<String>,
     alias: Option<String>,
 }
 
-impl From<Deployment> for Seen {
-    fn from(deployment: Deployment) -> Self {
+/// A version with what answers for it here.
+#[derive(Serialize)]
+struct SeenTarget {
+    #[serde(flatten)]
+    target: Target,
+    /// `native` or `python`; none while this process does not answer for it.
+    runtime: Option<&'static str>,
+    /// Whether answering executes what the model holds.
+    executes_code: bool,
+}
+
+impl Seen {
+    fn new(deployment: Deployment, state: &AppState) -> Self {
         let model_alias = deployment.spec.model_alias();
+        let seen = |target: Target| {
+            let runtime = state.deployments.runtime_of(&deployment.name, target.version);
+            SeenTarget {
+                target,
+                runtime,
+                executes_code: runtime == Some("python"),
+            }
+        };
         Self {
-            targets: deployment.targets(),
+            targets: deployment.targets().into_iter().map(seen).collect(),
             model_name: model_alias.map(|(model, _)| model.to_owned()),
             alias: model_alias.map(|(_, alias)| alias.to_owned()),
             deployment,
@@ -51,13 +70,14 @@ async fn list(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
         .list_deployments()
         .await?
         .into_iter()
-        .map(Seen::from)
+        .map(|deployment| Seen::new(deployment, &state))
         .collect();
     Ok(Json(json!({ "deployments": deployments })))
 }
 
 async fn by_name(State(state): State<AppState>, Path(name): Path<String>) -> Result<Json<Seen>, ApiError> {
-    Ok(Json(state.store.get_deployment(&name).await?.into()))
+    let deployment = state.store.get_deployment(&name).await?;
+    Ok(Json(Seen::new(deployment, &state)))
 }
 
 async fn rollouts(
@@ -98,5 +118,5 @@ async fn roll_back(
         .store
         .roll_back_deployment(&name, reason, (state.options.now)())
         .await?;
-    Ok(Json(deployment.into()))
+    Ok(Json(Seen::new(deployment, &state)))
 }

@@ -43,7 +43,8 @@ pub fn app_with(choose: impl FnOnce(&mut Options)) -> App {
     let store = Store::open(&location(folder.path())).unwrap();
     let artifacts = Artifacts::local(folder.path().join("artifacts"));
     let (samples, watched) = tokio::sync::mpsc::channel(1_000);
-    let deployments = inference::Deployments::new(store.clone(), artifacts.clone(), samples, || Millis(NOW));
+    let deployments =
+        inference::Deployments::new(store.clone(), artifacts.clone(), samples, || Millis(NOW), None);
     let state = AppState {
         store: store.clone(),
         artifacts: artifacts.clone(),

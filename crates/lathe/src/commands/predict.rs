@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Call;
 use crate::exit::{Outcome, hinted};
+use crate::python_models::PythonArgs;
 use crate::terminal;
 
 /// Rows that are read, answered and written together.
@@ -37,6 +38,8 @@ pub struct Args {
     /// Where the answers go: `.csv`, `.jsonl` or `.ndjson`.
     #[arg(short, long)]
     output: PathBuf,
+    #[command(flatten)]
+    python: PythonArgs,
 }
 
 /// How rows are written.
@@ -65,8 +68,8 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let at = |path: &Path| call.folder.join(path);
     let (read, write) = (Format::of(&args.input)?, Format::of(&args.output)?);
     let model = at(&args.model);
-    let model =
-        Model::load(&model).with_context(|| format!("the model in `{}` cannot be used", model.display()))?;
+    let model = Model::load_with(&model, args.python.permission()?.as_ref())
+        .with_context(|| format!("the model in `{}` cannot be used", model.display()))?;
     let (input, output) = (at(&args.input), at(&args.output));
     // Written beside its name, so that there are all answers or none.
     let mut partial = output.clone().into_os_string();
@@ -234,5 +237,7 @@ fn field(values: &Values, index: usize) -> String {
         Values::Long(values) => values[index].to_string(),
         Values::Boolean(values) => values[index].to_string(),
         Values::Text(values) => values[index].clone(),
+        Values::Json(values) => values[index].to_string(),
+        Values::Whole(value) => value.to_string(),
     }
 }

@@ -5,6 +5,7 @@ use lathe_serving::Model;
 
 use super::Call;
 use crate::exit::{Outcome, hint, hinted};
+use crate::python_models::PythonArgs;
 use crate::{clock, model_source, process, terminal};
 
 /// Answer predictions for one model, and nothing else.
@@ -17,6 +18,7 @@ use crate::{clock, model_source, process, terminal};
 ///   lathe serve ./model --name bike-demand --port 0
 ///   lathe serve model.ubj                              a plain model file
 ///   lathe serve models:/bike-demand@champion           a version of the records
+///   lathe serve ./model --allow-python                 any MLflow model; executes what it holds
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -38,6 +40,8 @@ pub struct Args {
     /// A second port for gRPC clients that are set to one; the first takes gRPC too.
     #[arg(long)]
     grpc_port: Option<u16>,
+    #[command(flatten)]
+    python: PythonArgs,
 }
 
 /// Serves until asked to stop.
@@ -54,7 +58,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     }
     let source = model_source::find(call, &args.model)?;
     let path = source.path.clone();
-    let reload = Box::new(move || Model::load(&path).map_err(|error| error.to_string()));
+    let python = args.python.permission()?;
+    let reload =
+        Box::new(move || Model::load_with(&path, python.as_ref()).map_err(|error| error.to_string()));
     let router = lathe_server::inference::standalone(&args.name, reload, clock::now)
         .map_err(|reason| anyhow!(reason).context(format!("the model `{}` cannot be served", args.model)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -26,7 +26,7 @@ impl From<Refusal> for Status {
             Refusal::Unknown(_) => tonic::Code::NotFound,
             Refusal::Request(_) => tonic::Code::InvalidArgument,
             Refusal::NotReady(_) => tonic::Code::Unavailable,
-            Refusal::Failed(_) => tonic::Code::Internal,
+            Refusal::Failed(_) | Refusal::Raised(_) => tonic::Code::Internal,
             Refusal::Busy { .. } => tonic::Code::ResourceExhausted,
             Refusal::TooLate => tonic::Code::DeadlineExceeded,
         };

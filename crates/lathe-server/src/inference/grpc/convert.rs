@@ -85,8 +85,8 @@ fn contents(values: &Values) -> InferTensorContents {
         Values::Integer(values) => contents.int_contents = values.clone(),
         Values::Long(values) => contents.int64_contents = values.clone(),
         Values::Boolean(values) => contents.bool_contents = values.clone(),
-        Values::Text(words) => {
-            contents.bytes_contents = words.iter().map(|word| word.clone().into_bytes()).collect();
+        Values::Text(_) | Values::Json(_) | Values::Whole(_) => {
+            contents.bytes_contents = values.words().into_iter().map(String::into_bytes).collect();
         }
     }
     contents

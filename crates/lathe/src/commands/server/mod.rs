@@ -15,6 +15,7 @@ use lathe_store::Location;
 use super::Call;
 use crate::exit::{Outcome, hint, hinted};
 use crate::project::ProjectFile;
+use crate::python_models::PythonArgs;
 use crate::settings::Place;
 use crate::wiring::{self, PartOptions};
 use crate::{clock, jobs, process, terminal};
@@ -92,6 +93,8 @@ pub struct Args {
     access: access::AccessArgs,
     #[command(flatten)]
     drop_in: drop_in::DropIn,
+    #[command(flatten)]
+    python: PythonArgs,
     /// Print help. (`-h` is the host, as in `mlflow server`.)
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -154,6 +157,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
                 private_addresses: args.webhook_private_addresses,
             },
             truncate_long_values: args.truncate_long_values,
+            python: args.python.permission()?,
         };
         let mut parts = wiring::open_parts(&database, &artifacts, options)?;
         if auth {
