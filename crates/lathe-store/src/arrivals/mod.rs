@@ -6,13 +6,13 @@
 mod points;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use lathe_types::RunId;
 use lathe_types::metrics::Metric;
 
-use crate::{Result, Store, Tx, Value, rows, runs};
+use crate::{Error, Result, Store, Tx, Value, rows, runs};
 
 /// Calls whose points are moved by one change.
 const CALLS_MAX: i64 = 512;
@@ -100,8 +100,33 @@ impl Store {
             Ok(found) => return Ok(found),
             Err(due) => due,
         };
-        while self.write(move |tx| settle(tx, &due, POINTS)).await? != 0 {}
-        self.read(move |tx| query(tx)).await
+        loop {
+            match self.write(move |tx| settle(tx, &due, POINTS)).await {
+                Ok(0) => return self.read(move |tx| query(tx)).await,
+                Ok(_) => {}
+                Err(Error::Full) => return self.read_without_room(due, query).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Moves what is due, reads, and undoes the move: a full disk keeps nothing new, but what it has can be read.
+    async fn read_without_room<T: Send + 'static>(
+        &self,
+        due: Due,
+        query: Arc<impl Fn(&Tx<'_>) -> Result<T> + Send + Sync + 'static>,
+    ) -> Result<T> {
+        let seen = Arc::new(Mutex::new(None));
+        let slot = seen.clone();
+        let undone = self.write(move |tx| -> Result<()> {
+            while settle(tx, &due, POINTS)? != 0 {}
+            let found = query(tx);
+            slot.lock().map_err(|_| Error::Closed)?.replace(found);
+            Err(Error::Full)
+        });
+        let undone = undone.await;
+        let seen = seen.lock().map_err(|_| Error::Closed)?.take();
+        seen.unwrap_or_else(|| Err(undone.err().unwrap_or(Error::Closed)))
     }
 }
 
