@@ -23,8 +23,8 @@ function LogIn() {
   const attempt = useMutation({
     mutationFn: (who: { username: string; password: string }) => post<Session>('/api/v1/session', who),
     onSuccess: (found) => {
-      // What was refused before is asked again.
-      client.clear()
+      // What somebody else saw is not there for whoever comes now.
+      client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== session.queryKey[0] })
       client.setQueryData(session.queryKey, found)
     },
   })
