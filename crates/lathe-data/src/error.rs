@@ -157,7 +157,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// Files of the workspace that would be lost.
-    #[error("{} in the workspace are in no cache, as `{}`", count(.paths.len(), "file"), .paths.first().map(|p| p.display().to_string()).unwrap_or_default())]
+    #[error("{} in the workspace are in no cache, as `{}`", counted(.paths.len(), "file"), .paths.first().map(|p| p.display().to_string()).unwrap_or_default())]
     Unsaved {
         /// The files.
         paths: Vec<PathBuf>,
@@ -177,6 +177,12 @@ pub enum Error {
         /// The remote.
         name: String,
     },
+    /// A remote that only gives what is asked for by name: a mere HTTP server.
+    #[error("remote `{name}` cannot list what it has")]
+    NotListable {
+        /// The remote.
+        name: String,
+    },
     /// A remote could not be reached, or failed.
     #[error("remote `{name}` failed")]
     Remote {
@@ -186,7 +192,7 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Data that could not be restored.
-    #[error("{} cannot be restored: {}", count(.paths.len(), "output"), .paths.join(", "))]
+    #[error("{} cannot be restored: {}", counted(.paths.len(), "output"), .paths.join(", "))]
     NotRestored {
         /// The outputs.
         paths: Vec<String>,
@@ -272,6 +278,7 @@ impl Error {
             | Self::Locked { .. }
             | Self::Busy { .. }
             | Self::VersionedRemote { .. }
+            | Self::NotListable { .. }
             | Self::Remote { .. }
             | Self::DamagedObject { .. } => ErrorKind::Internal,
         }
@@ -311,6 +318,9 @@ impl Error {
                 Some("name one with `--remote`, or make one: `lathe remote add --default NAME URL`")
             }
             Self::UnknownRemote { .. } => Some("`lathe remote list` shows all; `lathe remote add` makes one"),
+            Self::NotListable { .. } => Some(
+                "name what is wanted, or use a remote that can: a folder, an object store, WebDAV or SSH",
+            ),
             Self::VersionedRemote { .. } => {
                 Some("use `dvc` for it, or a remote without `version_aware` and `worktree`")
             }
@@ -326,7 +336,7 @@ impl Error {
     }
 }
 
-/// "3 files"
-pub(crate) fn count(count: usize, noun: &str) -> String {
+/// A number of things: "1 file", "3 files".
+pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -25,7 +25,7 @@ mod write;
 pub use cache::{Cache, LinkKind};
 pub use config::{Config, ConfigEdit, Ini, Level, set_config_folders};
 pub use dvc_file::{Collected, DvcFile, DvcOut, Origin, Recorded, SUFFIX, collect, recorded};
-pub use error::{Error, Result};
+pub use error::{Error, Result, counted};
 pub use files::{copy_tree, glob};
 pub use hash::{Algorithm, Content, Hashed, Memory, hash_path, hash_path_as};
 pub use ignore_rules::{IgnoredBy, ignored_by};

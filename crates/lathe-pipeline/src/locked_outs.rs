@@ -55,7 +55,11 @@ pub fn locked_outs(file: &Path, definition: &str, lock: &str) -> Result<Vec<Trac
                 at: normal_path(&folder.join(path)),
                 file: file.to_owned(),
                 stage: Some(name.clone()),
-                recorded: recorded(item).ok().flatten(),
+                // Data that is taken for unrecorded would be collected as garbage.
+                recorded: recorded(item).map_err(|problem| Error::Format {
+                    file: file.with_file_name("dvc.lock").display().to_string(),
+                    problem: format!("the output `{path}` of `{name}`: {problem}"),
+                })?,
                 is_cached: flag("cache") && !path.contains("://") && item.find("files").is_none(),
                 is_pushed: flag("push"),
                 remote,
@@ -129,5 +133,20 @@ stages:
         assert_eq!(listed, [("/r/model", true), ("/r/work/m/a.json", false)]);
         assert_eq!(outs[0].deps, [PathBuf::from("/r/work/in.csv")]);
         assert_eq!(outs[0].address(Path::new("/r")), "train@a");
+    }
+
+    #[test]
+    fn an_output_whose_hash_cannot_be_read_is_told_and_not_taken_for_unrecorded() {
+        let definition = "stages: {train: {cmd: x, outs: [model]}}";
+        for item in [
+            "md5: short",
+            "md5: [1]",
+            "md5: d751713988987e9331980363e24189ce, hash: blake3",
+        ] {
+            let lock =
+                format!("schema: '2.0'\nstages: {{train: {{cmd: x, outs: [{{path: model, {item}}}]}}}}");
+            let error = locked_outs(Path::new("/r/dvc.yaml"), definition, &lock).unwrap_err();
+            assert!(error.to_string().contains("`model` of `train`"), "{error}");
+        }
     }
 }

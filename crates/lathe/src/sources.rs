@@ -9,7 +9,7 @@ use lathe_data::{Algorithm, Recorded, Repo, RepoLock, Selected, Tracked};
 use lathe_pipeline::{ExecuteOptions, Fetch, Project, Selection, Source};
 
 use crate::commands::Call;
-use crate::commands::data::{Data, fetch, sync};
+use crate::commands::data::{Data, sync};
 
 /// What is done about a source.
 pub struct Settled {
@@ -113,9 +113,12 @@ fn pull(data: &Data, project: &Project, selection: &Selection, run_cache: bool) 
     let scope = sync::Scope::default();
     let mut count = 0;
     if run_cache {
-        let remote = sync::open(data, None, &scope)?;
-        // Not every kind of remote can list what it has; then there is nothing to find.
-        count += remote::fetch_run_cache(repo, &remote).unwrap_or(0);
+        let remote = scope.remote.open(data)?;
+        count += match remote::fetch_run_cache(repo, &remote) {
+            // There is nothing to find then.
+            Err(lathe_data::Error::NotListable { .. }) => 0,
+            fetched => fetched?,
+        };
     }
     let selected = project.select(selection)?;
     let stages: Vec<_> = selected.iter().map(|index| &project.stages()[*index]).collect();
@@ -160,8 +163,8 @@ fn pull(data: &Data, project: &Project, selection: &Selection, run_cache: bool) 
     if wanted.is_empty() {
         return Ok(count);
     }
-    let (fetched, _) = fetch::fetch(data, &scope, &wanted, false)?;
-    count += fetched;
+    let jobs = sync::jobs(data, &scope, &wanted, false)?;
+    count += sync::fetch(data, &scope, jobs, false)?.count;
     for out in restored {
         if let Some(recorded) = &out.recorded
             && repo.cache().of(recorded.algorithm).holds(&recorded.md5)?

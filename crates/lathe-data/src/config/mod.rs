@@ -89,17 +89,6 @@ impl Config {
         }
     }
 
-    /// A value that counts something.
-    pub fn find_count(&self, section: &str, key: &str) -> Result<Option<usize>> {
-        let Some(value) = self.find(section, key) else {
-            return Ok(None);
-        };
-        match value.parse() {
-            Ok(count) if 0 < count => Ok(Some(count)),
-            _ => Err(wrong(section, key, value, "no number from 1 on")),
-        }
-    }
-
     /// All settings of a section, the deciding values only; paths and urls resolved.
     pub fn section(&self, section: &str) -> Vec<(String, String)> {
         let mut all: Vec<(String, String)> = Vec::new();

@@ -16,6 +16,19 @@ use crate::{Algorithm, Error, Hashed, Result, paths};
 /// What the name of every one of them ends with.
 pub const SUFFIX: &str = ".dvc";
 
+/// The keys of a `.dvc` file, in the order in which DVC writes them.
+const KEYS: [&str; 9] = [
+    "desc",
+    "md5",
+    "cmd",
+    "wdir",
+    "frozen",
+    "deps",
+    "outs",
+    "always_changed",
+    "meta",
+];
+
 /// A `.dvc` file.
 #[derive(Debug, Clone)]
 pub struct DvcFile {
@@ -113,17 +126,6 @@ impl DvcFile {
                 &format!("it holds {}, not a map", document.kind()),
             ));
         };
-        const KEYS: [&str; 9] = [
-            "desc",
-            "md5",
-            "cmd",
-            "wdir",
-            "frozen",
-            "deps",
-            "outs",
-            "always_changed",
-            "meta",
-        ];
         if let Some((key, _)) = entries
             .iter()
             .find(|(key, _)| !KEYS.contains(&key.to_key().as_str()))

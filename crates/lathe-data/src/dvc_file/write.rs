@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use lathe_yaml::{Node, Value, emit, in_order_of, updated};
 use md5::{Digest, Md5};
 
-use super::{DvcFile, DvcOut, Recorded};
+use super::{DvcFile, DvcOut, KEYS, Recorded};
 use crate::{Algorithm, Result, write};
 
 impl DvcFile {
@@ -47,20 +47,9 @@ impl DvcFile {
     }
 
     fn to_node(&self) -> Node {
-        const ORDER: [&str; 9] = [
-            "desc",
-            "md5",
-            "cmd",
-            "wdir",
-            "frozen",
-            "deps",
-            "outs",
-            "always_changed",
-            "meta",
-        ];
         let outs = Node::new(Value::List(self.outs.iter().map(DvcOut::to_node).collect()));
         let mut entries = Vec::new();
-        for key in ORDER {
+        for key in KEYS {
             match key {
                 "outs" if !self.outs.is_empty() => entries.push((Node::text(key), outs.clone())),
                 "outs" => {}
@@ -133,14 +122,6 @@ impl DvcOut {
         entries.push((Node::text("path"), Node::text(&self.path)));
         entries.extend(self.fields.iter().cloned());
         Node::new(Value::Map(entries))
-    }
-
-    /// Sets or removes one of the keys that say anything but the content.
-    pub fn set_field(&mut self, key: &str, value: Option<Node>) {
-        self.fields.retain(|(k, _)| k.as_str() != Some(key));
-        if let Some(value) = value {
-            self.fields.push((Node::text(key), value));
-        }
     }
 }
 

@@ -20,6 +20,14 @@ pub struct Transferred {
     pub missing: Vec<String>,
 }
 
+impl Transferred {
+    /// Counts in what else was transferred.
+    pub fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.missing.extend(other.missing);
+    }
+}
+
 /// Sends objects that the remote has not. The list of a folder goes last, and only when all its files are there.
 pub fn push(repo: &Repo, remote: &Remote, objects: &Objects) -> Result<Transferred> {
     let algorithm = objects.algorithm;

@@ -2,10 +2,10 @@ use std::path::PathBuf;
 
 use lathe_store::Location;
 
+use super::store_args::StoreArgs;
 use super::{Call, data};
 use crate::exit::{Outcome, hinted};
 use crate::import::{self, FileStore, Overview, Reading, Report, Source, Target};
-use crate::settings::Place;
 use crate::{terminal, wiring};
 
 /// Bring data of another git repository and remember where it came from, or take over what MLflow kept.
@@ -55,17 +55,9 @@ struct MlflowArgs {
     /// Only count what would be taken over, and say what cannot be.
     #[arg(long)]
     dry: bool,
-    /// The database to take it over into; `.lathe/lathe.db` if absent.
-    #[arg(
-        long,
-        alias = "database",
-        env = "MLFLOW_BACKEND_STORE_URI",
-        value_name = "URI"
-    )]
-    backend_store_uri: Option<String>,
-    /// The folder or object store for copied artifacts; `.lathe/artifacts` if absent.
-    #[arg(long, env = "MLFLOW_ARTIFACTS_DESTINATION", value_name = "FOLDER|URL")]
-    artifacts_destination: Option<String>,
+    /// What it is taken over into.
+    #[command(flatten)]
+    into: StoreArgs,
 }
 
 /// Takes over, and tells what.
@@ -79,17 +71,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         tell(call, &overview.count(), "would be taken over")?;
         return Ok(Outcome::Done);
     }
-    let Place::Embedded { database, artifacts } = call.embedded_place()? else {
-        anyhow::bail!("an import writes into a database of its own");
-    };
-    let database = match &args.backend_store_uri {
-        Some(uri) => call.database_at(uri)?,
-        None => Location::Sqlite(database),
-    };
-    let artifacts = match &args.artifacts_destination {
-        Some(place) => place.clone(),
-        None => artifacts.to_string_lossy().into_owned(),
-    };
+    let (database, artifacts) = args.into.places(call)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -39,6 +39,7 @@ pub mod serve;
 pub mod server;
 pub mod stage;
 pub mod status;
+pub mod store_args;
 pub mod token;
 pub mod user;
 pub mod values;

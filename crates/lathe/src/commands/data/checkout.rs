@@ -1,8 +1,7 @@
-use lathe_data::Selection;
 use lathe_data::ops::{self, Checkout, CheckoutOptions};
 use serde_json::json;
 
-use super::Data;
+use super::{Data, ReachArgs};
 use crate::commands::Call;
 use crate::exit::Outcome;
 use crate::terminal::{self, Style, paint};
@@ -24,12 +23,8 @@ pub struct Args {
     /// Print numbers of files instead of paths.
     #[arg(long)]
     summary: bool,
-    /// Also what the targets are made of.
-    #[arg(short = 'd', long)]
-    with_deps: bool,
-    /// A folder means all that is tracked in it.
-    #[arg(short = 'R', long)]
-    recursive: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
     /// Also lose files that are in no cache.
     #[arg(short, long)]
     force: bool,
@@ -44,11 +39,7 @@ pub struct Args {
 /// Restores what the targets name.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let data = Data::open(call)?;
-    let selection = Selection {
-        recursive: args.recursive,
-        with_deps: args.with_deps,
-    };
-    let selected = data.select(&args.targets, selection)?;
+    let selected = data.select(&args.targets, args.reach.selection())?;
     let _lock = data.lock()?;
     let options = CheckoutOptions {
         force: args.force,
@@ -106,7 +97,7 @@ pub fn summary(done: &Checkout) -> String {
     let parts: Vec<String> = counts
         .iter()
         .filter(|(count, _)| 0 < *count)
-        .map(|(count, what)| format!("{count} file{} {what}", if *count == 1 { "" } else { "s" }))
+        .map(|(count, what)| format!("{} {what}", lathe_data::counted(*count, "file")))
         .collect();
     match parts.split_last() {
         None => "no changes".to_owned(),

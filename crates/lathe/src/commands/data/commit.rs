@@ -1,10 +1,9 @@
 use std::io::IsTerminal;
 
-use lathe_data::Selection;
 use lathe_data::ops;
 use serde_json::json;
 
-use super::Data;
+use super::{Data, ReachArgs};
 use crate::commands::Call;
 use crate::exit::{Outcome, hinted};
 use crate::terminal;
@@ -22,12 +21,8 @@ pub struct Args {
     /// Do not ask before changed data is taken.
     #[arg(short, long)]
     force: bool,
-    /// Also what the targets are made of.
-    #[arg(short = 'd', long)]
-    with_deps: bool,
-    /// A folder means all that is tracked in it.
-    #[arg(short = 'R', long)]
-    recursive: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
     /// Leave the files as they are, whatever `cache.type` says.
     #[arg(long)]
     no_relink: bool,
@@ -36,11 +31,7 @@ pub struct Args {
 /// Commits what the targets name.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let data = Data::open(call)?;
-    let selection = Selection {
-        recursive: args.recursive,
-        with_deps: args.with_deps,
-    };
-    let selected = data.select(&args.targets, selection)?;
+    let selected = data.select(&args.targets, args.reach.selection())?;
     let _lock = data.lock()?;
     if !args.force {
         let mut changed = Vec::new();

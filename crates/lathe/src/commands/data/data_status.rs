@@ -39,14 +39,7 @@ struct StatusArgs {
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let Command::Status(args) = args.command;
     let data = Data::open(call)?;
-    let limits: Vec<String> = args
-        .targets
-        .iter()
-        .map(|target| {
-            let path = lathe_data::normal_path(&data.folder.join(target));
-            lathe_data::relative_path(&path, data.repo.root())
-        })
-        .collect();
+    let limits = data.paths_from_root(&args.targets);
     let limited = |index: Index| index.limited_to(&limits);
     let records = limited(ops::index_of_records(&data.repo, &data.all, args.granular)?);
     let workspace = limited(ops::index_of_workspace(&data.repo, &data.all, args.granular)?);

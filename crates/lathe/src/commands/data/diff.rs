@@ -44,14 +44,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         }
         return Ok(Outcome::Done);
     }
-    let limits: Vec<String> = args
-        .targets
-        .iter()
-        .map(|target| {
-            let path = lathe_data::normal_path(&data.folder.join(target));
-            lathe_data::relative_path(&path, data.repo.root())
-        })
-        .collect();
+    let limits = data.paths_from_root(&args.targets);
     let before = data.at_revision(&args.a_rev)?;
     let old = ops::index_of_records(&data.repo, &before, true)?.limited_to(&limits);
     let new = match &args.b_rev {

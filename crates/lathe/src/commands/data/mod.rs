@@ -33,6 +33,27 @@ pub mod sync;
 pub mod unprotect;
 pub mod update;
 
+/// How far targets reach.
+#[derive(Debug, Default, Clone, Copy, clap::Args)]
+pub struct ReachArgs {
+    /// Also what the targets are made of.
+    #[arg(short = 'd', long)]
+    with_deps: bool,
+    /// A folder means all that is tracked in it.
+    #[arg(short = 'R', long)]
+    recursive: bool,
+}
+
+impl ReachArgs {
+    /// The same, for what selects data.
+    pub fn selection(self) -> Selection {
+        Selection {
+            recursive: self.recursive,
+            with_deps: self.with_deps,
+        }
+    }
+}
+
 /// The data of a project as it is written down.
 pub struct Data {
     /// Where its cache is.
@@ -119,6 +140,20 @@ impl Data {
                 "name a `.dvc` file or what it tracks; `lathe status` lists them",
             )
         })
+    }
+
+    /// The `.dvc` files that targets name.
+    pub fn files_named(&self, targets: &[String]) -> anyhow::Result<Vec<&DvcFile>> {
+        targets.iter().map(|target| self.file(target)).collect()
+    }
+
+    /// Paths as the user writes them, as paths from the root.
+    pub fn paths_from_root(&self, paths: &[String]) -> Vec<String> {
+        let from_root = |path: &String| {
+            let path = lathe_data::normal_path(&self.folder.join(path));
+            lathe_data::relative_path(&path, self.repo.root())
+        };
+        paths.iter().map(from_root).collect()
     }
 
     /// A path as the user sees it.

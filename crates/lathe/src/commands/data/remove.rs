@@ -25,11 +25,7 @@ pub struct Args {
 /// Removes what the targets name.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let data = Data::open(call)?;
-    let files: Vec<_> = args
-        .targets
-        .iter()
-        .map(|target| data.file(target))
-        .collect::<Result<_, _>>()?;
+    let files = data.files_named(&args.targets)?;
     let _lock = data.lock()?;
     let mut changed = Vec::new();
     for file in files {

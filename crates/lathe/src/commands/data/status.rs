@@ -5,9 +5,10 @@ use lathe_data::{Repo, ops};
 use serde_json::{Map, Value, json};
 
 use super::Data;
-use super::sync::{self, Scope};
+use super::sync::{self, RemoteArgs, Scope};
 use crate::commands::Call;
 use crate::exit::Outcome;
+use crate::revisions::Commits;
 use crate::terminal;
 
 /// Which remote the cache is compared with, and for which commits.
@@ -16,37 +17,23 @@ pub struct CloudOptions {
     /// Compare the cache with a remote.
     #[arg(short, long)]
     cloud: bool,
-    /// The remote; the default one if absent.
-    #[arg(short, long, value_name = "NAME")]
-    remote: Option<String>,
-    /// Requests at once.
-    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
-    /// Data of all branches.
-    #[arg(short, long)]
-    all_branches: bool,
-    /// Data of all tags.
-    #[arg(short = 'T', long)]
-    all_tags: bool,
-    /// Data of all commits.
-    #[arg(short = 'A', long)]
-    all_commits: bool,
+    #[command(flatten)]
+    remote: RemoteArgs,
+    #[command(flatten)]
+    commits: Commits,
 }
 
 impl CloudOptions {
     /// Whether a remote is meant.
     pub fn is_wanted(&self) -> bool {
-        self.cloud || self.remote.is_some()
+        self.cloud || self.remote.remote.is_some()
     }
 
     /// The same, for what moves data.
     pub fn scope(&self) -> Scope {
         Scope {
             remote: self.remote.clone(),
-            jobs: self.jobs,
-            all_branches: self.all_branches,
-            all_tags: self.all_tags,
-            all_commits: self.all_commits,
+            commits: self.commits,
             ..Scope::default()
         }
     }

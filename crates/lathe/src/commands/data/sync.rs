@@ -2,57 +2,72 @@
 
 use std::collections::BTreeMap;
 
-use lathe_data::remote::{Objects, Remote, find_remote, used_objects};
-use lathe_data::{Algorithm, Selected, Selection, Tracked};
+use lathe_data::remote::{self, Objects, Remote, Transferred, find_remote, used_objects};
+use lathe_data::{Algorithm, Selected, Tracked};
 
-use super::Data;
+use super::{Data, ReachArgs};
 use crate::exit::hinted;
 use crate::git;
+use crate::revisions::Commits;
 
-/// Which data is meant.
+/// Which remote, and how many ways to it.
 #[derive(Debug, Default, Clone, clap::Args)]
-pub struct Scope {
+pub struct RemoteArgs {
     /// The remote; the default one if absent.
     #[arg(short, long, value_name = "NAME")]
     pub remote: Option<String>,
     /// Files on their way at once.
     #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
-    /// Data of all branches.
-    #[arg(short, long)]
-    pub all_branches: bool,
-    /// Data of all tags.
-    #[arg(short = 'T', long)]
-    pub all_tags: bool,
-    /// Data of all commits.
-    #[arg(short = 'A', long)]
-    pub all_commits: bool,
-    /// Also what the targets are made of.
-    #[arg(short = 'd', long)]
-    pub with_deps: bool,
-    /// A folder means all that is tracked in it.
-    #[arg(short = 'R', long)]
-    pub recursive: bool,
+}
+
+impl RemoteArgs {
+    /// Opens the remote.
+    pub fn open(&self, data: &Data) -> anyhow::Result<Remote> {
+        self.open_or(data, None)
+    }
+
+    /// Opens the remote, or the one that an output names for itself.
+    fn open_or(&self, data: &Data, own: Option<&str>) -> anyhow::Result<Remote> {
+        let settings = find_remote(&data.repo, self.remote.as_deref().or(own))?;
+        super::stores::open(&settings, self.jobs.map(usize::from))
+    }
+}
+
+/// Which data is meant.
+#[derive(Debug, Default, Clone, clap::Args)]
+pub struct Scope {
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    #[command(flatten)]
+    pub commits: Commits,
+    #[command(flatten)]
+    pub reach: ReachArgs,
+}
+
+/// What is sent to a remote or brought from it.
+#[derive(Debug, clap::Args)]
+pub struct Transfer {
+    /// `.dvc` files, outputs, paths inside of them, stages; everything if absent.
+    pub targets: Vec<String>,
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Also what earlier executions made.
+    #[arg(long)]
+    pub run_cache: bool,
 }
 
 impl Scope {
-    fn selection(&self) -> Selection {
-        Selection {
-            recursive: self.recursive,
-            with_deps: self.with_deps,
-        }
-    }
-
     fn revisions(&self, data: &Data) -> anyhow::Result<Vec<String>> {
         let root = data.repo.root();
         let mut revisions = Vec::new();
-        if self.all_branches {
+        if self.commits.all_branches {
             revisions.extend(git::references(root, "refs/heads")?);
         }
-        if self.all_tags {
+        if self.commits.all_tags {
             revisions.extend(git::references(root, "refs/tags")?);
         }
-        if self.all_commits {
+        if self.commits.all_commits {
             revisions.extend(git::commits(root)?);
         }
         revisions.sort();
@@ -80,9 +95,9 @@ pub struct Job {
 /// Groups the data that is meant by remote and algorithm. `to_send` leaves out what is not to be shared.
 pub fn jobs(data: &Data, scope: &Scope, targets: &[String], to_send: bool) -> anyhow::Result<Vec<Job>> {
     let elsewhere = scope.tracked_elsewhere(data)?;
-    let mut selected = data.select(targets, scope.selection())?;
+    let mut selected = data.select(targets, scope.reach.selection())?;
     for all in &elsewhere {
-        let found = lathe_data::select(&data.repo, all, targets, &data.folder, scope.selection());
+        let found = lathe_data::select(&data.repo, all, targets, &data.folder, scope.reach.selection());
         // Another commit may not have the target.
         selected.extend(found.unwrap_or_default());
     }
@@ -114,12 +129,12 @@ fn by_remote(
     let mut by_remote: BTreeMap<Option<&str>, Vec<Selected<'_>>> = BTreeMap::new();
     for selected in selected {
         let own = selected.out.remote.as_deref();
-        let name = if scope.remote.is_some() { None } else { own };
+        let name = if scope.remote.remote.is_some() { None } else { own };
         by_remote.entry(name).or_default().push(selected);
     }
     if by_remote.is_empty() {
         // A remote that is not there is an error even if there is nothing to do.
-        open(data, scope.remote.as_deref(), scope)?;
+        scope.remote.open(data)?;
     }
     let mut jobs = Vec::new();
     for (name, selected) in by_remote {
@@ -134,7 +149,7 @@ fn by_remote(
             if !is_used && algorithm == Algorithm::Md5Dos2Unix {
                 continue;
             }
-            let remote = open(data, name.or(scope.remote.as_deref()), scope)?;
+            let remote = scope.remote.open_or(data, name)?;
             let objects = used_objects(&data.repo, &selected, algorithm, Some(&remote))?;
             jobs.push(Job { remote, objects });
         }
@@ -142,11 +157,31 @@ fn by_remote(
     Ok(jobs)
 }
 
-/// Opens a remote.
-pub fn open(data: &Data, name: Option<&str>, scope: &Scope) -> anyhow::Result<Remote> {
-    let settings = find_remote(&data.repo, name)?;
-    let jobs = scope.jobs.map(usize::from);
-    super::stores::open(&settings, jobs)
+/// Why something that is wanted cannot be had.
+pub const NOWHERE: &str = "is neither in the cache nor on the remote";
+
+/// Sends what the jobs say, then what earlier executions made if that is wanted.
+pub fn push(data: &Data, scope: &Scope, jobs: Vec<Job>, run_cache: bool) -> anyhow::Result<Transferred> {
+    let mut moved = Transferred::default();
+    for job in jobs {
+        moved.add(remote::push(&data.repo, &job.remote, &job.objects)?);
+    }
+    if run_cache {
+        moved.count += remote::push_run_cache(&data.repo, &scope.remote.open(data)?)?;
+    }
+    Ok(moved)
+}
+
+/// Brings what earlier executions made if that is wanted, then what the jobs say, into the cache.
+pub fn fetch(data: &Data, scope: &Scope, jobs: Vec<Job>, run_cache: bool) -> anyhow::Result<Transferred> {
+    let mut moved = Transferred::default();
+    if run_cache {
+        moved.count += remote::fetch_run_cache(&data.repo, &scope.remote.open(data)?)?;
+    }
+    for job in jobs {
+        moved.add(remote::fetch(&data.repo, &job.remote, &job.objects)?);
+    }
+    Ok(moved)
 }
 
 /// Refuses to go on as if nothing had happened.

@@ -1,9 +1,8 @@
-use lathe_data::remote;
 use serde_json::json;
 
 use super::super::Call;
 use super::super::data::Data;
-use super::super::data::sync::{self, Scope};
+use super::super::data::sync::{self, RemoteArgs, Scope};
 use super::{Baselines, Place};
 use crate::exit::{Outcome, hinted};
 use crate::experiments::{self, Experiment};
@@ -12,31 +11,32 @@ use crate::{process, terminal};
 /// Send experiments to a git remote.
 #[derive(Debug, clap::Args)]
 pub struct PushArgs {
-    /// The git remote, by name or URL.
-    git_remote: String,
-    /// Their names; all of `HEAD` if absent.
-    names: Vec<String>,
     #[command(flatten)]
-    baselines: Baselines,
+    exchange: Exchange,
     /// Replace what the remote has of the same names.
     #[arg(short, long)]
     force: bool,
-    #[command(flatten)]
-    with_data: WithData,
 }
 
 /// Fetch experiments from a git remote.
 #[derive(Debug, clap::Args)]
 pub struct PullArgs {
+    #[command(flatten)]
+    exchange: Exchange,
+    /// Replace own ones of the same names.
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// Which experiments travel, between here and where.
+#[derive(Debug, clap::Args)]
+struct Exchange {
     /// The git remote, by name or URL.
     git_remote: String,
     /// Their names; all of `HEAD` if absent.
     names: Vec<String>,
     #[command(flatten)]
     baselines: Baselines,
-    /// Replace own ones of the same names.
-    #[arg(short, long)]
-    force: bool,
     #[command(flatten)]
     with_data: WithData,
 }
@@ -47,12 +47,8 @@ struct WithData {
     /// Leave the data where it is.
     #[arg(long)]
     no_cache: bool,
-    /// The remote for data; the default one if absent.
-    #[arg(short, long, value_name = "NAME")]
-    remote: Option<String>,
-    /// Files on their way at once.
-    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
+    #[command(flatten)]
+    remote: RemoteArgs,
     /// Also what earlier executions made.
     #[arg(long)]
     run_cache: bool,
@@ -65,12 +61,11 @@ impl WithData {
             return Ok(None);
         }
         let data = Data::open(call)?;
-        if self.remote.is_none() && data.repo.setting("core", "remote").is_none() {
+        if self.remote.remote.is_none() && data.repo.setting("core", "remote").is_none() {
             return Ok(None);
         }
         let scope = Scope {
             remote: self.remote.clone(),
-            jobs: self.jobs,
             ..Scope::default()
         };
         Ok(Some((data, scope)))
@@ -82,22 +77,13 @@ impl WithData {
             return Ok(0);
         };
         let _lock = data.lock()?;
-        let mut count = 0;
-        let mut missing = Vec::new();
-        for job in sync::jobs_of_commits(&data, &scope, &commits(chosen), true)? {
-            let done = remote::push(&data.repo, &job.remote, &job.objects)?;
-            count += done.count;
-            missing.extend(done.missing);
-        }
-        if self.run_cache {
-            let to = sync::open(&data, scope.remote.as_deref(), &scope)?;
-            count += remote::push_run_cache(&data.repo, &to)?;
-        }
+        let jobs = sync::jobs_of_commits(&data, &scope, &commits(chosen), true)?;
+        let moved = sync::push(&data, &scope, jobs, self.run_cache)?;
         sync::refuse_missing(
-            &missing,
-            "is neither in the cache nor on the remote; no experiment was sent",
+            &moved.missing,
+            &format!("{}; no experiment was sent", sync::NOWHERE),
         )?;
-        Ok(count)
+        Ok(moved.count)
     }
 
     /// Brings the data of the experiments, as far as it was sent.
@@ -106,22 +92,13 @@ impl WithData {
             return Ok(0);
         };
         let _lock = data.lock()?;
-        let mut count = 0;
-        let mut missing = Vec::new();
-        if self.run_cache {
-            let from = sync::open(&data, scope.remote.as_deref(), &scope)?;
-            count += remote::fetch_run_cache(&data.repo, &from)?;
-        }
-        for job in sync::jobs_of_commits(&data, &scope, &commits(chosen), false)? {
-            let done = remote::fetch(&data.repo, &job.remote, &job.objects)?;
-            count += done.count;
-            missing.extend(done.missing);
-        }
+        let jobs = sync::jobs_of_commits(&data, &scope, &commits(chosen), false)?;
+        let moved = sync::fetch(&data, &scope, jobs, self.run_cache)?;
         sync::refuse_missing(
-            &missing,
-            "is neither in the cache nor on the remote; the experiments are here",
+            &moved.missing,
+            &format!("{}; the experiments are here", sync::NOWHERE),
         )?;
-        Ok(count)
+        Ok(moved.count)
     }
 }
 
@@ -133,11 +110,11 @@ fn commits(experiments: &[Experiment]) -> Vec<String> {
 pub fn push(args: &PushArgs, call: &Call) -> anyhow::Result<Outcome> {
     let place = Place::of(call)?;
     let all = experiments::all(&place.root)?;
-    let chosen = chosen(&place, all, &args.names, &args.baselines)?;
+    let chosen = chosen(&place, all, &args.exchange.names, &args.exchange.baselines)?;
     // Whoever finds an experiment finds its data.
-    let count = args.with_data.push(&chosen, call)?;
-    transfer(&place, "push", &args.git_remote, &chosen, args.force)?;
-    tell(call, "pushed", &args.git_remote, &chosen, count)
+    let count = args.exchange.with_data.push(&chosen, call)?;
+    transfer(&place, "push", &args.exchange.git_remote, &chosen, args.force)?;
+    tell(call, "pushed", &args.exchange.git_remote, &chosen, count)
 }
 
 /// Fetches them.
@@ -145,7 +122,7 @@ pub fn pull(args: &PullArgs, call: &Call) -> anyhow::Result<Outcome> {
     let place = Place::of(call)?;
     let listed = process::output_of(
         "git",
-        &["ls-remote", "--", &args.git_remote, "refs/exps/*"],
+        &["ls-remote", "--", &args.exchange.git_remote, "refs/exps/*"],
         &place.root,
     )?;
     let there = listed.lines().filter_map(|line| {
@@ -157,10 +134,15 @@ pub fn pull(args: &PullArgs, call: &Call) -> anyhow::Result<Outcome> {
             commit: commit.to_owned(),
         })
     });
-    let chosen = chosen(&place, there.collect(), &args.names, &args.baselines)?;
-    transfer(&place, "fetch", &args.git_remote, &chosen, args.force)?;
-    let count = args.with_data.fetch(&chosen, call)?;
-    tell(call, "pulled", &args.git_remote, &chosen, count)
+    let chosen = chosen(
+        &place,
+        there.collect(),
+        &args.exchange.names,
+        &args.exchange.baselines,
+    )?;
+    transfer(&place, "fetch", &args.exchange.git_remote, &chosen, args.force)?;
+    let count = args.exchange.with_data.fetch(&chosen, call)?;
+    tell(call, "pulled", &args.exchange.git_remote, &chosen, count)
 }
 
 fn chosen(

@@ -10,8 +10,9 @@ use serde_json::json;
 
 use crate::commands::Call;
 use crate::commands::data::Data;
-use crate::commands::data::sync::{self, Scope};
+use crate::commands::data::sync::{RemoteArgs, Scope};
 use crate::exit::{Outcome, hinted};
+use crate::revisions::Commits;
 use crate::{git, terminal};
 
 /// Which data is used, and where the rest goes.
@@ -56,15 +57,11 @@ pub struct Options {
     /// Remove it from a remote too.
     #[arg(short, long)]
     cloud: bool,
-    /// The remote; the default one if absent.
-    #[arg(short, long, value_name = "NAME")]
-    remote: Option<String>,
+    #[command(flatten)]
+    remote: RemoteArgs,
     /// Do not ask.
     #[arg(short, long)]
     force: bool,
-    /// Requests at once.
-    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
     /// Other projects that use the same cache.
     #[arg(short, long, num_args = 0.., value_name = "PATH")]
     projects: Vec<String>,
@@ -76,9 +73,9 @@ impl Options {
         self.names_scope()
             || self.cloud
             || self.not_in_remote
-            || self.remote.is_some()
+            || self.remote.remote.is_some()
             || self.force
-            || self.jobs.is_some()
+            || self.remote.jobs.is_some()
             || !self.projects.is_empty()
     }
 
@@ -125,10 +122,11 @@ pub fn execute(args: Options, dry: bool, call: &Call) -> anyhow::Result<Outcome>
     let _lock = data.lock()?;
     let scope = Scope {
         remote: args.remote.clone(),
-        jobs: args.jobs,
-        all_branches: args.all_branches,
-        all_tags: args.all_tags,
-        all_commits: args.all_commits,
+        commits: Commits {
+            all_branches: args.all_branches,
+            all_tags: args.all_tags,
+            all_commits: args.all_commits,
+        },
         ..Scope::default()
     };
     let mut tracked: Vec<Vec<Tracked>> = scope.tracked_elsewhere(&data)?;
@@ -155,7 +153,7 @@ pub fn execute(args: Options, dry: bool, call: &Call) -> anyhow::Result<Outcome>
         ));
     }
     let kept_unless_in = match args.not_in_remote {
-        true => Some(sync::open(&data, args.remote.as_deref(), &scope)?),
+        true => Some(scope.remote.open(&data)?),
         false => None,
     };
     let mut local = BTreeSet::new();
@@ -167,7 +165,7 @@ pub fn execute(args: Options, dry: bool, call: &Call) -> anyhow::Result<Outcome>
     }
     let mut remote = 0;
     if args.cloud {
-        let at = sync::open(&data, args.remote.as_deref(), &scope)?;
+        let at = scope.remote.open(&data)?;
         for algorithm in [Algorithm::Md5, Algorithm::Md5Dos2Unix] {
             // Lists that only the remote has say which of its files are used.
             let objects = objects(&data, &tracked, algorithm, Some(&at))?;

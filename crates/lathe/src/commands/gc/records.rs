@@ -5,8 +5,8 @@ use lathe_store::{Doomed, GcWanted, Location, Store};
 use lathe_types::{ExperimentId, Millis, RunId};
 
 use crate::commands::Call;
+use crate::commands::store_args::StoreArgs;
 use crate::exit::{Outcome, hinted};
-use crate::settings::Place;
 use crate::{clock, terminal, wiring};
 
 /// Uploads in parts that nobody went on with for so long are given up.
@@ -26,17 +26,8 @@ pub struct Options {
     /// Only these experiments with all they hold; they must be deleted.
     #[arg(long, value_delimiter = ',', value_name = "ID")]
     experiment_ids: Vec<String>,
-    /// The database; `.lathe/lathe.db` if absent.
-    #[arg(
-        long,
-        alias = "database",
-        env = "MLFLOW_BACKEND_STORE_URI",
-        value_name = "URI"
-    )]
-    backend_store_uri: Option<String>,
-    /// The folder or object store of the artifacts; `.lathe/artifacts` if absent.
-    #[arg(long, env = "MLFLOW_ARTIFACTS_DESTINATION", value_name = "FOLDER|URL")]
-    artifacts_destination: Option<String>,
+    #[command(flatten)]
+    store: StoreArgs,
     /// Where clients were told to keep artifacts, if not with the server.
     #[arg(long, env = "MLFLOW_DEFAULT_ARTIFACT_ROOT", value_name = "URI")]
     default_artifact_root: Option<String>,
@@ -78,13 +69,7 @@ pub fn execute(args: Options, dry: bool, call: &Call) -> anyhow::Result<Outcome>
             .map(|id| ExperimentId::parse(id))
             .collect::<Result<_, _>>()?,
     };
-    let Place::Embedded { database, artifacts } = call.embedded_place()? else {
-        anyhow::bail!("records are removed in their database");
-    };
-    let database = match &args.backend_store_uri {
-        Some(uri) => call.database_at(uri)?,
-        None => Location::Sqlite(database),
-    };
+    let (database, artifacts) = args.store.places(call)?;
     if let Location::Sqlite(path) = &database
         && !path.is_file()
     {
@@ -93,10 +78,6 @@ pub fn execute(args: Options, dry: bool, call: &Call) -> anyhow::Result<Outcome>
             "name their database with `--backend-store-uri`, or say which data is used, as with `--workspace`",
         ));
     }
-    let artifacts = match &args.artifacts_destination {
-        Some(place) => place.clone(),
-        None => artifacts.to_string_lossy().into_owned(),
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

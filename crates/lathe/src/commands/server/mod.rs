@@ -13,10 +13,10 @@ use lathe_server::webhooks::{self, WebhookRules};
 use lathe_store::Location;
 
 use super::Call;
+use super::store_args::StoreArgs;
 use crate::exit::{Outcome, hint, hinted};
 use crate::project::ProjectFile;
 use crate::python_models::PythonArgs;
-use crate::settings::Place;
 use crate::wiring::{self, PartOptions};
 use crate::{clock, jobs, process, terminal};
 
@@ -41,19 +41,8 @@ pub struct Args {
     /// The port; 0 takes a free one.
     #[arg(short, long, env = "MLFLOW_PORT", default_value_t = 5000)]
     port: u16,
-    /// The database: `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` (the password may be in
-    /// `PGPASSWORD` instead); `.lathe/lathe.db` if absent.
-    #[arg(
-        long,
-        alias = "database",
-        env = "MLFLOW_BACKEND_STORE_URI",
-        hide_env_values = true,
-        value_name = "URI"
-    )]
-    backend_store_uri: Option<String>,
-    /// The folder or object store (`s3://bucket/prefix`) for artifacts; `.lathe/artifacts` if absent.
-    #[arg(long, env = "MLFLOW_ARTIFACTS_DESTINATION", value_name = "FOLDER|URL")]
-    artifacts_destination: Option<String>,
+    #[command(flatten)]
+    store: StoreArgs,
     /// Where new experiments keep their artifacts; through this server if absent.
     #[arg(long, env = "MLFLOW_DEFAULT_ARTIFACT_ROOT", value_name = "URI")]
     default_artifact_root: Option<String>,
@@ -104,23 +93,10 @@ pub struct Args {
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let project = ProjectFile::find(&call.folder)?;
-    let root = project
-        .as_ref()
-        .map_or(call.folder.as_path(), |project| &project.root);
-    let Place::Embedded { database, artifacts } = Place::embedded_in(root) else {
-        anyhow::bail!("a server keeps its own records");
-    };
-    let database = match &args.backend_store_uri {
-        Some(uri) => database_at(uri, std::env::var("PGPASSWORD").ok().as_deref())?,
-        None => Location::Sqlite(database),
-    };
-    let artifacts = match &args.artifacts_destination {
-        Some(uri) => uri.clone(),
-        None => artifacts.to_string_lossy().into_owned(),
-    };
+    let (database, artifacts) = args.store.places(call)?;
     let auth = args.access.wants_auth() || args.drop_in.asks_for_auth()?;
     let address = address_of(&args, auth)?;
-    for notice in args.drop_in.notices(args.backend_store_uri.as_deref()) {
+    for notice in args.drop_in.notices(args.store.backend_store_uri.as_deref()) {
         eprintln!("notice: {notice}");
     }
     let running = only::Running::choose(

@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use base64::Engine;
-use lathe_data::Result;
 use lathe_data::remote::{RemoteSettings, Seen, Store};
+use lathe_data::{Error, Result};
 use ureq::http::{Request, Response};
 use ureq::{Agent, AsSendBody, Body};
 
@@ -217,7 +217,9 @@ impl Store for Http {
 
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
         if !self.is_dav {
-            return Err(failed(&self.name, "an HTTP server cannot list what it has"));
+            return Err(Error::NotListable {
+                name: self.name.clone(),
+            });
         }
         let mut found = Vec::new();
         let mut folders = vec![prefix.trim_matches('/').to_owned()];
