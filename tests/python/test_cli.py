@@ -1,6 +1,7 @@
 """The command line: errors that name place and remedy, exit codes that mean something."""
 
 import json
+import re
 import socket
 
 import pytest
@@ -119,13 +120,18 @@ def test_a_run_needs_a_pipeline(project):
     assert "dvc.yaml" in lathe("run", cwd=project, code=1).stderr
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["init", "run", "status", "server", "serve", "gate", "deploy", "rollback", "drift", "lineage", "demo", "doctor"]
-    + ["add", "checkout", "commit", "diff", "push", "pull", "fetch", "gc", "remote", "config", "check-ignore", "move", "remove"],
-)
-def test_every_command_has_help_with_examples(tmp_path, command):
-    assert "Examples:" in lathe(command, "--help", cwd=tmp_path).stdout
+def commands(tmp_path, path=()):
+    """Every command with its help, those inside of others too."""
+    said = lathe(*path, "--help", cwd=tmp_path).stdout
+    inner = said.split("\nCommands:\n")[1].split("\n\n")[0] if "\nCommands:\n" in said else ""
+    names = [name for name in re.findall(r"^  ([a-z][a-z-]*)", inner, re.M) if name != "help"]
+    return ([(path, said)] if path else []) + [one for name in names for one in commands(tmp_path, (*path, name))]
+
+
+def test_every_command_has_help_with_examples(tmp_path):
+    found = commands(tmp_path)
+    assert len(found) > 90
+    assert not [" ".join(path) for path, said in found if "Examples:" not in said]
 
 
 def test_the_doctor_speaks_json(project):

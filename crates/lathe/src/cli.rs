@@ -92,6 +92,10 @@ pub enum Command {
     Stage(stage::Args),
     Freeze(freeze::Args),
     /// Let frozen stages be executed again.
+    ///
+    /// Examples:
+    ///   lathe unfreeze download
+    #[command(verbatim_doc_comment)]
     Unfreeze(freeze::Args),
     Params(params::Args),
     Metrics(metrics::Args),

@@ -22,6 +22,11 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Show the values of every file of metrics, or of those that are named.
+    ///
+    /// Examples:
+    ///   lathe metrics show
+    ///   lathe metrics show -a --md
+    #[command(verbatim_doc_comment)]
     Show {
         /// Files; all of the pipelines if absent.
         targets: Vec<String>,
@@ -29,6 +34,11 @@ enum Action {
         commits: Commits,
     },
     /// Show what changed between two commits, or since one.
+    ///
+    /// Examples:
+    ///   lathe metrics diff
+    ///   lathe metrics diff main v1.2
+    #[command(verbatim_doc_comment)]
     Diff(DiffArgs),
 }
 

@@ -24,6 +24,11 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Show the values of every file of parameters, or of those that are named.
+    ///
+    /// Examples:
+    ///   lathe params show
+    ///   lathe params show conf/model.yaml --all-branches
+    #[command(verbatim_doc_comment)]
     Show {
         /// Files; all of the pipelines if absent.
         targets: Vec<String>,
@@ -31,6 +36,11 @@ enum Action {
         commits: Commits,
     },
     /// Show what changed between two commits, or since one.
+    ///
+    /// Examples:
+    ///   lathe params diff
+    ///   lathe params diff main v1.2
+    #[command(verbatim_doc_comment)]
     Diff(DiffArgs),
 }
 

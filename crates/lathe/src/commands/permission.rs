@@ -26,6 +26,11 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Act {
     /// Allow something, or with DENY forbid it. What was granted on the thing before is replaced.
+    ///
+    /// Examples:
+    ///   lathe permission grant ann model/bike-demand MANAGE
+    ///   lathe permission grant ci 'experiment/*' EDIT
+    #[command(verbatim_doc_comment)]
     Grant {
         /// The user.
         user: String,
@@ -35,6 +40,10 @@ enum Act {
         level: String,
     },
     /// Take back what was granted on a thing.
+    ///
+    /// Examples:
+    ///   lathe permission revoke ann experiment/3
+    #[command(verbatim_doc_comment)]
     Revoke {
         /// The user.
         user: String,
@@ -42,6 +51,10 @@ enum Act {
         on: String,
     },
     /// Show what a user holds.
+    ///
+    /// Examples:
+    ///   lathe permission list ann
+    #[command(verbatim_doc_comment)]
     List {
         /// The user.
         user: String,

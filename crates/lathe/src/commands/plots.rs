@@ -70,11 +70,21 @@ struct StyleArgs {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Draw the plots as they are.
+    ///
+    /// Examples:
+    ///   lathe plots show
+    ///   lathe plots show loss.csv -x epoch
+    #[command(verbatim_doc_comment)]
     Show {
         /// Plots; all if absent.
         targets: Vec<String>,
     },
     /// Draw the plots of several states over one another.
+    ///
+    /// Examples:
+    ///   lathe plots diff
+    ///   lathe plots diff main v1.2 --targets loss.csv
+    #[command(verbatim_doc_comment)]
     Diff {
         /// Commits, and `workspace` for the files as they are; the last commit and the workspace if absent.
         revisions: Vec<String>,

@@ -266,7 +266,8 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
     let executed = executed(&execution.stages);
     if !quiet {
         println!(
-            "{executed} stages executed in {:.1} s",
+            "{} executed in {:.1} s",
+            lathe_data::counted(executed, "stage"),
             started.elapsed().as_secs_f64()
         );
     }

@@ -24,8 +24,16 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Add a stage to the dvc.yaml of this folder.
+    ///
+    /// Examples:
+    ///   lathe stage add -n train -d train.py -d data -o model.pkl -M metrics.json python train.py
+    #[command(verbatim_doc_comment)]
     Add(Box<Add>),
     /// List the stages.
+    ///
+    /// Examples:
+    ///   lathe stage list --all
+    #[command(verbatim_doc_comment)]
     List {
         #[command(flatten)]
         selection: StageSelection,

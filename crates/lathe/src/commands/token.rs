@@ -25,6 +25,11 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Act {
     /// Make a token and print it.
+    ///
+    /// Examples:
+    ///   lathe token create laptop --expires-in 30d
+    ///   lathe token create app --user app --service --scope inference
+    #[command(verbatim_doc_comment)]
     Create {
         /// What to call it.
         name: String,
@@ -42,6 +47,10 @@ enum Act {
         expires_in: Option<String>,
     },
     /// Show tokens, without what opens doors.
+    ///
+    /// Examples:
+    ///   lathe token list --all
+    #[command(verbatim_doc_comment)]
     List {
         /// Whose; yours if absent.
         #[arg(long)]
@@ -51,6 +60,10 @@ enum Act {
         all: bool,
     },
     /// Make a token useless at once.
+    ///
+    /// Examples:
+    ///   lathe token revoke 7
+    #[command(verbatim_doc_comment)]
     Revoke {
         /// Its number, as `list` shows it.
         id: i64,

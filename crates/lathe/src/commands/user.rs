@@ -29,6 +29,11 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Act {
     /// Make a user; the password is read from standard input, or from LATHE_NEW_PASSWORD.
+    ///
+    /// Examples:
+    ///   LATHE_NEW_PASSWORD=… lathe user create ann --role editor
+    ///   lathe user create ci --no-password
+    #[command(verbatim_doc_comment)]
     Create {
         /// Its name.
         name: String,
@@ -40,18 +45,34 @@ enum Act {
         no_password: bool,
     },
     /// Show every user.
+    ///
+    /// Examples:
+    ///   lathe user list
+    #[command(verbatim_doc_comment)]
     List,
     /// Remove a user with its tokens and permissions.
+    ///
+    /// Examples:
+    ///   lathe user delete ann
+    #[command(verbatim_doc_comment)]
     Delete {
         /// Its name.
         name: String,
     },
     /// Give a user another password, read as `create` reads it. Its sessions end.
+    ///
+    /// Examples:
+    ///   lathe user set-password ann < password.txt
+    #[command(verbatim_doc_comment)]
     SetPassword {
         /// Its name.
         name: String,
     },
     /// Give a user another role.
+    ///
+    /// Examples:
+    ///   lathe user set-role ann approver
+    #[command(verbatim_doc_comment)]
     SetRole {
         /// Its name.
         name: String,
@@ -59,6 +80,11 @@ enum Act {
         role: String,
     },
     /// Make a user an administrator, or with `--no` no longer.
+    ///
+    /// Examples:
+    ///   lathe user set-admin ann
+    ///   lathe user set-admin ann --no
+    #[command(verbatim_doc_comment)]
     SetAdmin {
         /// Its name.
         name: String,

@@ -7,7 +7,11 @@ use crate::exit::Outcome;
 use crate::git;
 
 /// About data.
+///
+/// Examples:
+///   lathe data status
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -16,6 +20,11 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Show how the last commit, the `.dvc` and lock files, and the workspace differ.
+    ///
+    /// Examples:
+    ///   lathe data status
+    ///   lathe data status --granular --json images
+    #[command(verbatim_doc_comment)]
     Status(StatusArgs),
 }
 

@@ -26,6 +26,11 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Make a remote.
+    ///
+    /// Examples:
+    ///   lathe remote add --default store /mnt/store
+    ///   lathe remote add archive s3://bucket/data
+    #[command(verbatim_doc_comment)]
     Add {
         /// Its name.
         name: String,
@@ -41,11 +46,21 @@ enum Command {
         level: LevelArgs,
     },
     /// List all.
+    ///
+    /// Examples:
+    ///   lathe remote list --json
+    #[command(verbatim_doc_comment)]
     List {
         #[command(flatten)]
         level: LevelArgs,
     },
     /// Set or remove one of its settings.
+    ///
+    /// Examples:
+    ///   lathe remote modify archive region eu-central-1
+    ///   lathe remote modify --local archive secret_access_key …
+    ///   lathe remote modify archive region --unset
+    #[command(verbatim_doc_comment)]
     Modify {
         /// Its name.
         name: String,
@@ -60,6 +75,10 @@ enum Command {
         level: LevelArgs,
     },
     /// Forget it. Its data stays.
+    ///
+    /// Examples:
+    ///   lathe remote remove archive
+    #[command(verbatim_doc_comment)]
     Remove {
         /// Its name.
         name: String,
@@ -67,6 +86,10 @@ enum Command {
         level: LevelArgs,
     },
     /// Give it another name.
+    ///
+    /// Examples:
+    ///   lathe remote rename archive cold
+    #[command(verbatim_doc_comment)]
     Rename {
         /// Its name.
         name: String,
@@ -76,6 +99,11 @@ enum Command {
         level: LevelArgs,
     },
     /// Show or choose the one that is used where none is named.
+    ///
+    /// Examples:
+    ///   lathe remote default
+    ///   lathe remote default store
+    #[command(verbatim_doc_comment)]
     Default {
         /// Its name.
         name: Option<String>,

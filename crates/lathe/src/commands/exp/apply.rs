@@ -12,6 +12,9 @@ const BEFORE: &str = "refs/lathe/before-apply";
 /// Make the files what an experiment has; the branch stays where it is.
 ///
 /// Changes that were not committed are kept as `refs/lathe/before-apply`, outputs come from the cache.
+///
+/// Examples:
+///   lathe exp apply brisk-anvil
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -20,7 +23,11 @@ pub struct Args {
 }
 
 /// Make a branch that holds an experiment.
+///
+/// Examples:
+///   lathe exp branch brisk-anvil better
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct BranchArgs {
     /// The experiment.
     name: String,

@@ -9,7 +9,12 @@ use crate::exit::Outcome;
 use crate::{experiments, process, terminal};
 
 /// List experiments, by the commits they began from.
+///
+/// Examples:
+///   lathe exp list -A
+///   lathe exp list origin
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct Args {
     /// Those that a git remote has.
     git_remote: Option<String>,

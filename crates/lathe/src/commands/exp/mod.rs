@@ -49,6 +49,11 @@ enum Action {
     #[command(visible_alias = "ls")]
     List(list::Args),
     /// Show how params and metrics differ between two experiments or commits.
+    ///
+    /// Examples:
+    ///   lathe exp diff                          the workspace and HEAD
+    ///   lathe exp diff brisk-anvil calm-file
+    #[command(verbatim_doc_comment)]
     Diff(ExpDiffArgs),
     Apply(apply::Args),
     Branch(apply::BranchArgs),
@@ -72,7 +77,12 @@ struct ExpDiffArgs {
 }
 
 /// Keep the files as they are as an experiment, without executing anything.
+///
+/// Examples:
+///   lathe exp save -n by-hand
+///   lathe exp save -I notes.md -m "tuned by hand"
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 struct SaveArgs {
     /// Its name; made up if absent.
     #[arg(short, long)]
@@ -89,7 +99,11 @@ struct SaveArgs {
 }
 
 /// Give an experiment another name.
+///
+/// Examples:
+///   lathe exp rename brisk-anvil wider
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 struct RenameArgs {
     /// Its name.
     old: String,

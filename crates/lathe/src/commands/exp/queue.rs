@@ -23,19 +23,36 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Execute what waits, to the end of the queue.
+    ///
+    /// Examples:
+    ///   lathe queue start -j 2
+    #[command(verbatim_doc_comment)]
     Start {
         /// So many at once.
         #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
         jobs: u16,
     },
     /// Show what waits, is executed or failed.
+    ///
+    /// Examples:
+    ///   lathe queue status --json
+    #[command(verbatim_doc_comment)]
     Status,
     /// Show what an experiment printed.
+    ///
+    /// Examples:
+    ///   lathe queue logs brisk-anvil
+    #[command(verbatim_doc_comment)]
     Logs {
         /// The experiment.
         name: String,
     },
     /// Take experiments out of the queue.
+    ///
+    /// Examples:
+    ///   lathe queue remove brisk-anvil
+    ///   lathe queue remove --failed
+    #[command(verbatim_doc_comment)]
     Remove {
         /// Their names.
         names: Vec<String>,

@@ -9,7 +9,12 @@ use crate::experiments::{self, Experiment};
 use crate::{process, terminal};
 
 /// Send experiments to a git remote.
+///
+/// Examples:
+///   lathe exp push origin
+///   lathe exp push origin brisk-anvil --no-cache
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct PushArgs {
     #[command(flatten)]
     exchange: Exchange,
@@ -19,7 +24,12 @@ pub struct PushArgs {
 }
 
 /// Fetch experiments from a git remote.
+///
+/// Examples:
+///   lathe exp pull origin
+///   lathe exp pull origin brisk-anvil -r store
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct PullArgs {
     #[command(flatten)]
     exchange: Exchange,

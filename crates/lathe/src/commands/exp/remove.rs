@@ -9,7 +9,12 @@ use crate::experiments::{self, Entry, Experiment};
 use crate::{process, terminal};
 
 /// Remove experiments.
+///
+/// Examples:
+///   lathe exp remove brisk-anvil
+///   lathe exp remove -A
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct Args {
     /// Their names.
     names: Vec<String>,
