@@ -274,3 +274,26 @@ def test_grpc_may_have_a_port_of_its_own(tmp_path):
     with answering(tmp_path / "model.txt", "--grpc-port", str(port)) as url:
         for address in (f"127.0.0.1:{port}", url.removeprefix("http://")):
             assert triton_grpc.InferenceServerClient(address).is_model_ready("forest")
+
+
+def test_a_folder_with_one_model_file_is_that_model_and_with_several_they_are_named(tmp_path):
+    import lightgbm
+    import xgboost
+
+    rows = np.arange(60.0).reshape(30, 2)
+    booster = xgboost.train({"max_depth": 2}, xgboost.DMatrix(rows, rows[:, 0], feature_names=["a", "b"]), 3)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/requirements.txt").write_text("xgboost\n")
+    booster.save_model(tmp_path / "model.ubj")
+    # The name that KServe's own server looks for.
+    (tmp_path / "model.ubj").rename(tmp_path / "models/model.bst")
+    pd.DataFrame(rows, columns=["a", "b"]).to_csv(tmp_path / "rows.csv", index=False)
+    lathe("predict", "models", "rows.csv", "-o", "out.csv", cwd=tmp_path)
+    answers = np.loadtxt(tmp_path / "out.csv", skiprows=1, delimiter=",", dtype=np.float32)
+    assert np.array_equal(answers, booster.predict(xgboost.DMatrix(rows, feature_names=["a", "b"])))
+
+    lightgbm.train({"verbose": -1}, lightgbm.Dataset(rows, rows[:, 0]), 1).save_model(tmp_path / "models/model.txt")
+    said = lathe("predict", "models", "rows.csv", "-o", "out.csv", cwd=tmp_path, code=1).stderr
+    assert "`model.bst`, `model.txt`" in said and "requirements" not in said
+    (tmp_path / "empty").mkdir()
+    assert "MLmodel" in lathe("predict", "empty", "rows.csv", "-o", "out.csv", cwd=tmp_path, code=1).stderr

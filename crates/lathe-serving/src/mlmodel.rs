@@ -107,6 +107,11 @@ const EXAMPLE_BYTES_MAX: u64 = 64 << 20;
 const TENSOR_WIDTH_MAX: usize = 1 << 24;
 
 impl MlModel {
+    /// Whether a folder is one of MLflow's.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        folder.join("MLmodel").is_file()
+    }
+
     pub(crate) fn load(folder: &Path) -> Result<Self, LoadError> {
         let path = folder.join("MLmodel");
         let text = file::read_text(&path, YAML_BYTES_MAX)?;

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,11 @@ use crate::{
     Answers, ColumnSpec, LoadError, PredictError, Signature, Table, file, lightgbm, onnx, sklearn, xgboost,
 };
 
+/// What the names of model files end with.
+const ENDINGS: [&str; 10] = [
+    "bst", "joblib", "json", "lgb", "onnx", "pickle", "pkl", "skops", "txt", "ubj",
+];
+
 /// A loaded model. Predicting needs no lock: every thread may ask at once.
 #[derive(Debug)]
 pub struct Model {
@@ -25,11 +30,15 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads an MLflow model folder, or a plain model file, and warms it up on its input example.
+    /// Loads an MLflow model folder, a plain model file or a folder with nothing but one, and warms it up on its input
+    /// example.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        match path.is_file() {
-            true => Self::load_file(path),
-            false => Self::load_folder(path),
+        if path.is_file() {
+            return Self::load_file(path);
+        }
+        match only_file_of(path)? {
+            Some(file) => Self::load_file(&file),
+            None => Self::load_folder(path),
         }
     }
 
@@ -39,7 +48,7 @@ impl Model {
         let Err(LoadError::Unsupported { what }) = loaded else {
             return loaded;
         };
-        if path.is_file() || !MlModel::load(path)?.is_python() {
+        if !MlModel::is_in(path) || !MlModel::load(path)?.is_python() {
             return Err(LoadError::Unsupported { what });
         }
         match python {
@@ -223,6 +232,46 @@ fn read_flavor(flavor: &Flavor, bytes: &[u8], folder: &Path) -> Result<Box<dyn P
             Box::new(booster)
         }
     })
+}
+
+/// The model file of a folder that holds nothing else of a model, as KServe hands models over; none in a folder of
+/// MLflow's.
+fn only_file_of(folder: &Path) -> Result<Option<PathBuf>, LoadError> {
+    if MlModel::is_in(folder) || !folder.is_dir() {
+        return Ok(None);
+    }
+    let failed = |source| LoadError::Read {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_model = path
+            .extension()
+            .is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
+        if is_model && path.is_file() && path.file_name() != Some("requirements.txt".as_ref()) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    match files.as_slice() {
+        [] => Ok(None),
+        [only] => Ok(Some(only.clone())),
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .filter_map(|path| Some(format!("`{}`", path.file_name()?.display())))
+                .collect();
+            Err(LoadError::Unsupported {
+                what: format!(
+                    "`{}` has no `MLmodel`, and several files that may be the model: name one of {}",
+                    folder.display(),
+                    names.join(", ")
+                ),
+            })
+        }
+    }
 }
 
 /// A model file that stands alone: what it is can be seen from how it begins.
