@@ -249,7 +249,7 @@ def test_an_interrupted_import_goes_on(tmp_path):
     assert report["runs_unchanged"] == before and report["runs"] + before == 40 + 3
     print(f"{report['points'] / took:.0f} points a second")
     with sqlite3.connect(records) as database:
-        count = database.execute("SELECT COUNT(*) FROM metrics").fetchone()[0]
+        count = database.execute("SELECT SUM(point_count) FROM metric_blocks").fetchone()[0]
         assert count == 40 * 10_000 + 7, "every point, once"
         latest = database.execute(
             "SELECT COUNT(*), MIN(step), MAX(step) FROM latest_metrics WHERE key LIKE 'm_'"

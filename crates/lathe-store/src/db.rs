@@ -11,6 +11,7 @@ mod postgres;
 mod session;
 mod sqlite;
 mod stats;
+mod tls;
 mod value;
 mod writer;
 

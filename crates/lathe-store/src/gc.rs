@@ -243,7 +243,7 @@ fn bury(tx: &Tx<'_>, doomed: &Doomed) -> Result<bool> {
              WHERE runs.run_id = ?1 AND (runs.lifecycle = 'deleted' OR experiments.lifecycle = 'deleted')",
             &[
                 "DELETE FROM metric_arrivals WHERE run_no = ?1",
-                "DELETE FROM metrics WHERE run_no = ?1",
+                "DELETE FROM metric_blocks WHERE run_no = ?1",
                 "DELETE FROM latest_metrics WHERE run_no = ?1",
                 "DELETE FROM params WHERE run_no = ?1",
                 "DELETE FROM tags WHERE run_no = ?1",

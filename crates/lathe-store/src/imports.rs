@@ -1,15 +1,15 @@
 //! Takes over records of another tracking server: with the ids, times and life cycles they had there. Taking over the
 //! same record again changes nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use lathe_types::ExperimentId;
 use lathe_types::experiments::Experiment;
 use lathe_types::imports::{LeftOut, LoggedModelRecord, RegisteredRecord, RunPiece};
-use lathe_types::metrics::Metric;
 use lathe_types::models::ModelVersion;
 use lathe_types::tags::Tag;
 
+use crate::histories::{self, Point};
 use crate::runs::insert_dataset;
 use crate::{Result, Store, Tx, Value, logged_models, models};
 
@@ -163,26 +163,19 @@ fn import_piece(tx: &Tx<'_>, piece: &RunPiece) -> Result<()> {
             |row| row.get(0),
         )?
         .expect("an upsert that returns has a row");
-    for point in &piece.history {
-        tx.execute(
-            "INSERT INTO metrics (run_no, key, at, step, value, is_nan) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO NOTHING",
-            &point_row(no, point),
-        )?;
+    let mut histories: BTreeMap<&str, Vec<Point>> = BTreeMap::new();
+    for metric in &piece.history {
+        histories.entry(&metric.key).or_default().push(Point::of(metric));
     }
+    histories::add(tx, no, &mut Vec::from_iter(histories))?;
     let Some(mark) = &piece.mark else {
         return Ok(());
     };
-    for last in &run.metrics {
-        tx.execute(
-            "INSERT INTO latest_metrics (run_no, key, at, step, value, is_nan) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (run_no, key) DO UPDATE
-             SET at = excluded.at, step = excluded.step, value = excluded.value, is_nan = excluded.is_nan
-             WHERE (latest_metrics.step, latest_metrics.at, latest_metrics.value)
-                 < (excluded.step, excluded.at, excluded.value)",
-            &point_row(no, last),
-        )?;
-    }
+    let latest = run
+        .metrics
+        .iter()
+        .map(|last| (last.key.as_str(), Point::of(last)));
+    histories::keep_latest(tx, no, latest)?;
     let pairs = [
         (
             "INSERT INTO params (run_no, key, value) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
@@ -219,19 +212,6 @@ fn import_piece(tx: &Tx<'_>, piece: &RunPiece) -> Result<()> {
         &[info.id.as_str().into(), mark.into()],
     )
     .map(drop)
-}
-
-fn point_row(no: i64, point: &Metric) -> [Value; 6] {
-    let is_nan = point.value.is_nan();
-    let value = if is_nan { 0.0 } else { point.value };
-    [
-        no.into(),
-        (&point.key).into(),
-        point.at.0.into(),
-        point.step.into(),
-        value.into(),
-        is_nan.into(),
-    ]
 }
 
 fn import_logged_model(tx: &Tx<'_>, record: &LoggedModelRecord) -> Result<()> {
@@ -284,7 +264,8 @@ fn import_logged_model(tx: &Tx<'_>, record: &LoggedModelRecord) -> Result<()> {
         let Some(run) = run else {
             continue;
         };
-        let [run, key, at, step, value, is_nan] = point_row(run, &of_run.metric);
+        let [run, key, at, step, value, is_nan] =
+            histories::columns(run, &of_run.metric.key, &Point::of(&of_run.metric));
         let dataset = of_run.dataset.as_ref();
         tx.execute(
             "INSERT INTO logged_model_metrics (model_no, run_no, key, at, step, value, is_nan, dataset_name,

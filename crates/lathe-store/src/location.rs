@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use postgres::config::Host;
+use percent_encoding::percent_decode_str;
+use postgres::config::{Host, SslMode as DriverMode};
 
 use crate::{Error, Result};
 
@@ -24,11 +25,112 @@ pub struct Postgres {
     pub(crate) config: postgres::Config,
     /// The schema that holds the tables, created if absent; none: the first of the search path.
     pub(crate) schema: Option<String>,
+    pub(crate) tls: Tls,
+}
+
+/// Whether the connection is encrypted, and with whom.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tls {
+    pub(crate) mode: SslMode,
+    /// What a server's certificate must lead to.
+    pub(crate) roots: Option<Roots>,
+    /// The files of the client's own certificate and its key.
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// `sslmode` as libpq means it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum SslMode {
+    /// Never encrypted.
+    Disable,
+    /// Encrypted if the server can.
+    #[default]
+    Prefer,
+    /// Encrypted, with whoever answers.
+    Require,
+    /// Encrypted, with a server that a root vouches for.
+    VerifyCa,
+    /// Encrypted, with the server that the URL names.
+    VerifyFull,
+}
+
+/// `sslrootcert` as libpq means it.
+#[derive(Debug, Clone)]
+pub(crate) enum Roots {
+    /// What the machine trusts.
+    System,
+    /// Certificates in PEM form.
+    File(PathBuf),
+}
+
+/// The parameters of a URL that say how to encrypt.
+#[derive(Default)]
+struct TlsParameters {
+    mode: Option<SslMode>,
+    roots: Option<Roots>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+impl TlsParameters {
+    /// Whether it was one of them; the error says what is wrong with its value.
+    fn take(&mut self, name: &str, value: &str) -> Result<bool, &'static str> {
+        let value = percent_decode_str(value)
+            .decode_utf8()
+            .map_err(|_| "holds a parameter that is not UTF-8")?;
+        let path = || Some(PathBuf::from(&*value));
+        match name {
+            "sslmode" => {
+                self.mode = Some(match &*value {
+                    "disable" => SslMode::Disable,
+                    "allow" | "prefer" => SslMode::Prefer,
+                    "require" => SslMode::Require,
+                    "verify-ca" => SslMode::VerifyCa,
+                    "verify-full" => SslMode::VerifyFull,
+                    _ => {
+                        return Err(
+                            "has another `sslmode` than disable, allow, prefer, require, verify-ca \
+                                    or verify-full",
+                        );
+                    }
+                })
+            }
+            "sslrootcert" if value == "system" => self.roots = Some(Roots::System),
+            "sslrootcert" => self.roots = path().map(Roots::File),
+            "sslcert" => self.certificate = path(),
+            "sslkey" => self.key = path(),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn read(self) -> Result<Tls, &'static str> {
+        let system = matches!(self.roots, Some(Roots::System));
+        let mode = match (self.mode, system) {
+            (None, true) => SslMode::VerifyFull,
+            (Some(mode), true) if mode != SslMode::VerifyFull => {
+                return Err("has `sslrootcert=system`, which wants `sslmode=verify-full`: \
+                            anybody can have a certificate of a public authority");
+            }
+            (mode, _) => mode.unwrap_or_default(),
+        };
+        let identity = match (self.certificate, self.key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            _ => return Err("has one of `sslcert` and `sslkey`, which need each other"),
+        };
+        Ok(Tls {
+            mode,
+            roots: self.roots,
+            identity,
+        })
+    }
 }
 
 impl Location {
     /// Reads `postgresql://user:password@host:port/database`, as SQLAlchemy and libpq write it. `?schema=NAME` keeps the
-    /// tables in a schema of their own; `password` stands in where the URL has none.
+    /// tables in a schema of their own; `sslmode`, `sslrootcert`, `sslcert` and `sslkey` mean what they mean to libpq;
+    /// `password` stands in where the URL has none.
     pub fn postgres(url: &str, password: Option<&str>) -> Result<Self> {
         let invalid = |why: &str| Error::Invalid {
             message: format!("the URL of the PostgreSQL database {why}"),
@@ -39,6 +141,7 @@ impl Location {
         }
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut schema = None;
+        let mut tls = TlsParameters::default();
         let mut options = Vec::new();
         for option in query.split('&').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
@@ -47,9 +150,11 @@ impl Location {
                         invalid("names a schema that is not made of small letters, digits and `_`")
                     })?)
                 }
+                Some((name, value)) if tls.take(name, value).map_err(invalid)? => {}
                 _ => options.push(option),
             }
         }
+        let tls = tls.read().map_err(invalid)?;
         let url = format!("postgresql://{place}?{}", options.join("&"));
         // What the driver says about a wrong URL is about its options, but may one day quote more of it.
         let mut config = postgres::Config::from_str(url.trim_end_matches('?')).map_err(|_| {
@@ -68,7 +173,12 @@ impl Location {
             config.connect_timeout(Duration::from_secs(5));
         }
         config.keepalives_idle(Duration::from_secs(30));
-        Ok(Self::Postgres(Box::new(Postgres { config, schema })))
+        config.ssl_mode(match tls.mode {
+            SslMode::Disable => DriverMode::Disable,
+            SslMode::Prefer => DriverMode::Prefer,
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => DriverMode::Require,
+        });
+        Ok(Self::Postgres(Box::new(Postgres { config, schema, tls })))
     }
 
     /// A place of its own for a test: a file in `folder`, or with the URL of a PostgreSQL database a schema of it.
@@ -178,6 +288,9 @@ mod tests {
             "postgresql://u:secret@h/d?secret=1",
             "postgresql://u:secret@h/d?schema=Secret",
             "postgresql://u:secret@h/d?schema=a;drop",
+            "postgresql://u:secret@h/d?sslmode=secret",
+            "postgresql://u:secret@h/d?sslcert=/secret",
+            "postgresql://u:secret@h/d?sslmode=require&sslrootcert=system",
         ] {
             let error = Location::postgres(url, None).unwrap_err();
             assert!(!error.to_string().contains("ecret"), "{error}");

@@ -4,8 +4,8 @@ use lathe_types::metrics::{Metric, RunMetric};
 use lathe_types::tags::{Page, PageRequest};
 use lathe_types::{Millis, RunId};
 
-use crate::sql::Sql;
-use crate::{Result, Row, Store, Tx, Value, runs};
+use crate::histories::{self, Point};
+use crate::{Result, Row, Store, runs};
 
 /// Which points of which runs are wanted, thinned out to a number that can be drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +25,11 @@ impl Store {
     pub async fn metric_history(&self, id: RunId, key: String, page: PageRequest) -> Result<Page<Metric>> {
         self.read_metrics(Some(id.clone()), move |tx| {
             let run = runs::numbered(tx, &id)?;
-            let mut sql = Sql::new("SELECT key, value, is_nan, at, step FROM metrics WHERE run_no = ");
-            sql.bind(run.no).push(" AND key = ").bind(&key);
-            sql.push(" ORDER BY at, step, value");
-            sql.page(tx, page, |row| metric(row, 0))
+            let mut points = histories::page(tx, run.no, &key, page.offset, page.limit + 1)?;
+            let next = (page.limit < points.len()).then_some(page.offset + page.limit as u64);
+            points.truncate(page.limit);
+            let items = points.into_iter().map(|point| point.named(&key)).collect();
+            Ok(Page { items, next })
         })
         .await
     }
@@ -45,13 +46,7 @@ impl Store {
             for id in &ids {
                 let Some(run) = runs::find(tx, id)? else { continue };
                 let left = limit - found.len();
-                let metrics = tx.query(
-                    "SELECT key, value, is_nan, at, step FROM metrics WHERE run_no = ?1 AND key = ?2
-                     ORDER BY at, step, value LIMIT ?3",
-                    &[run.no.into(), (&key).into(), (left as i64).into()],
-                    |row| metric(row, 0),
-                )?;
-                found.extend(of_run(id, metrics));
+                found.extend(of_run(id, &key, histories::page(tx, run.no, &key, 0, left)?));
             }
             Ok(found)
         })
@@ -65,7 +60,9 @@ impl Store {
             let mut found = Vec::new();
             for id in &interval.runs {
                 if let Some(run) = runs::find(tx, id)? {
-                    found.extend(of_run(id, thinned(tx, run.no, &interval)?));
+                    let steps = interval.steps.unwrap_or((i64::MIN, i64::MAX));
+                    let points = histories::thinned(tx, run.no, &interval.key, steps, interval.points_max)?;
+                    found.extend(of_run(id, &interval.key, points));
                 }
             }
             Ok(found)
@@ -85,38 +82,9 @@ pub(crate) fn metric(row: &Row<'_>, first: usize) -> Result<Metric> {
     })
 }
 
-fn of_run(id: &RunId, metrics: Vec<Metric>) -> impl Iterator<Item = RunMetric> {
-    metrics.into_iter().map(|metric| RunMetric {
+fn of_run(id: &RunId, key: &str, points: Vec<Point>) -> impl Iterator<Item = RunMetric> {
+    points.into_iter().map(move |point| RunMetric {
         run_id: id.to_string(),
-        metric,
+        metric: point.named(key),
     })
-}
-
-fn thinned(tx: &Tx<'_>, run_no: i64, interval: &Interval) -> Result<Vec<Metric>> {
-    let (first, last) = interval.steps.unwrap_or((i64::MIN, i64::MAX));
-    let params: [Value; 5] = [
-        run_no.into(),
-        (&interval.key).into(),
-        first.into(),
-        last.into(),
-        (interval.points_max.max(1) as i64).into(),
-    ];
-    tx.query(
-        "WITH points AS (
-             SELECT key, value, is_nan, at, step,
-                    NTILE(CAST(?5 AS INTEGER)) OVER (ORDER BY step, at, value, is_nan) AS bucket,
-                    ROW_NUMBER() OVER (ORDER BY step, at, value, is_nan) AS place,
-                    COUNT(*) OVER () AS points
-             FROM metrics WHERE run_no = ?1 AND key = ?2 AND step BETWEEN ?3 AND ?4
-         ), ranked AS (
-             SELECT key, value, is_nan, at, step, bucket, place, points,
-                    ROW_NUMBER() OVER (PARTITION BY bucket ORDER BY place) AS place_in_bucket
-             FROM points
-         )
-         SELECT key, value, is_nan, at, step FROM ranked
-         WHERE place = points OR (place_in_bucket = 1 AND bucket < ?5)
-         ORDER BY place",
-        &params,
-        |row| metric(row, 0),
-    )
 }

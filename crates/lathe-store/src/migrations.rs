@@ -1,5 +1,5 @@
 use crate::db::Tx;
-use crate::{Error, Result};
+use crate::{Error, Result, histories};
 
 /// Numbered from 1, added and never edited. `{{serial}}` is the database's own counting primary key; `{{clustered}}`
 /// keeps the rows of a table in the order of its primary key, where the database can; `{{blob}}` holds bytes. `TEXT`
@@ -15,7 +15,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0008_imports.sql"),
     include_str!("../migrations/0009_access.sql"),
     include_str!("../migrations/0010_metric_arrivals.sql"),
+    include_str!("../migrations/0011_metric_blocks.sql"),
 ];
+
+/// A migration that SQL alone cannot say.
+type Move = fn(&Tx<'_>) -> Result<()>;
+
+/// What comes after the migration of this number.
+const MOVES: &[(i64, Move)] = &[(11, histories::move_rows)];
 
 /// Nothing changes or removes what the audit log holds, whoever asks for it.
 const APPEND_ONLY_SQLITE: &str = "
@@ -55,9 +62,13 @@ pub(crate) fn migrate(tx: &Tx<'_>) -> Result<()> {
             for_sqlite(sql)
         };
         tx.batch(&sql)?;
+        let version = index as i64 + 1;
+        for (_, move_on) in MOVES.iter().filter(|(after, _)| *after == version) {
+            move_on(tx)?;
+        }
         tx.execute(
             "INSERT INTO lathe_schema (version) VALUES (?1)",
-            &[(index as i64 + 1).into()],
+            &[version.into()],
         )?;
     }
     Ok(())

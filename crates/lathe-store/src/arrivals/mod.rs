@@ -1,23 +1,24 @@
 //! Metrics between their acknowledgement and their place. A call adds one row to the end of a small table: that is all
-//! that has to be on disk before the answer. A hundred points have a hundred places in the sorted tables, each on another
-//! page; moved there a few thousand at once, dozens of points share every page that is written. The writer moves them when
-//! it has nothing else to do or when too many wait, and whoever reads metrics has what was acknowledged moved first.
+//! that has to be on disk before the answer. A hundred points have a hundred histories to go to, each on another page;
+//! moved there many thousands at once, dozens of points share every page that is written. The writer moves them when it
+//! has nothing else to do or when too many wait, and whoever reads metrics has what was acknowledged moved first.
 
 mod points;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use lathe_types::RunId;
 use lathe_types::metrics::Metric;
 
-use crate::{Error, Result, Store, Tx, Value, rows, runs};
+use crate::histories::{self, Point};
+use crate::{Error, Result, Store, Tx, Value, runs};
 
 /// Calls whose points are moved by one change.
-const CALLS_MAX: i64 = 512;
+const CALLS_MAX: i64 = 2_048;
 /// Points that are moved by one change, unless the writer lags behind; bounds how long others wait for it.
-const POINTS: usize = 2_048;
+const POINTS: usize = 16_384;
 /// Points that wait before the writer moves some between two groups of changes.
 const WAITING: u64 = 131_072;
 
@@ -201,78 +202,41 @@ fn settle(tx: &Tx<'_>, due: &Due, points_max: usize) -> Result<usize> {
             None => return Ok(0),
         },
     };
-    let (mut metrics, mut last) = (Vec::new(), None);
+    let (mut calls, mut count, mut last) = (Vec::new(), 0, None);
     tx.for_each(
         "SELECT arrival_no, points FROM metric_arrivals WHERE run_no = ?1 AND arrival_no <= ?2
          ORDER BY arrival_no LIMIT ?3",
         &[run_no.into(), due.up_to.into(), CALLS_MAX.into()],
         |row| {
-            if metrics.len() < points_max {
+            if count < points_max {
                 last = Some(row.get::<i64>(0)?);
-                points::read(&row.get::<Vec<u8>>(1)?, &mut metrics)?;
+                calls.push(row.get::<Vec<u8>>(1)?);
+                count += points::count(&calls[calls.len() - 1])?;
             }
             Ok(())
         },
     )?;
     let Some(last) = last else { return Ok(0) };
-    file(tx, run_no, &mut metrics)?;
+    file(tx, run_no, &calls)?;
     tx.execute(
         "DELETE FROM metric_arrivals WHERE run_no = ?1 AND arrival_no <= ?2",
         &[run_no.into(), last.into()],
     )?;
-    Ok(metrics.len())
+    Ok(count)
 }
 
-/// Puts points of a run where they are looked for: its history, and the latest value of each metric.
-fn file(tx: &Tx<'_>, run_no: i64, metrics: &mut [Metric]) -> Result<()> {
-    // In the order of the table, so that neighbours are written together. The sort keeps what is equal in its order.
-    metrics.sort_by(|a, b| (&a.key, a.at, a.step).cmp(&(&b.key, b.at, b.step)));
-    let mut latest: BTreeMap<&str, &Metric> = BTreeMap::new();
-    let mut history = Vec::with_capacity(metrics.len() * 6);
-    for metric in metrics.iter() {
-        history.extend(columns(run_no, metric));
-        let before = latest.entry(&metric.key).or_insert(metric);
-        if order(before) < order(metric) {
-            *before = metric;
-        }
+/// Puts points of a run where they are looked for: the history of their metric, and its latest value.
+fn file(tx: &Tx<'_>, run_no: i64, calls: &[Vec<u8>]) -> Result<()> {
+    let mut metrics: HashMap<&str, Vec<Point>> = HashMap::new();
+    for call in calls {
+        points::each(call, |key, point| metrics.entry(key).or_default().push(point))?;
     }
-    let into = "metrics (run_no, key, at, step, value, is_nan)";
-    rows::insert(tx, into, 6, &history, "ON CONFLICT DO NOTHING")?;
-    let latest: Vec<Value> = latest
-        .values()
-        .flat_map(|metric| columns(run_no, metric))
-        .collect();
-    rows::insert(
-        tx,
-        "latest_metrics (run_no, key, at, step, value, is_nan)",
-        6,
-        &latest,
-        "ON CONFLICT (run_no, key) DO UPDATE
-         SET at = excluded.at, step = excluded.step, value = excluded.value, is_nan = excluded.is_nan
-         WHERE (latest_metrics.step, latest_metrics.at, latest_metrics.value)
-             < (excluded.step, excluded.at, excluded.value)",
-    )?;
-    Ok(())
-}
-
-/// By what the latest of several values is known; the statement that keeps it compares the same.
-fn order(metric: &Metric) -> (i64, lathe_types::Millis, f64) {
-    (metric.step, metric.at, stored(metric.value))
-}
-
-/// NaN is kept as 0, beside a column that says so.
-fn stored(value: f64) -> f64 {
-    if value.is_nan() { 0.0 } else { value }
-}
-
-/// `run_no, key, at, step, value, is_nan` of a point.
-pub(crate) fn columns(run_no: i64, metric: &Metric) -> [Value; 6] {
-    [
-        run_no.into(),
-        (&metric.key).into(),
-        metric.at.0.into(),
-        metric.step.into(),
-        stored(metric.value).into(),
-        metric.value.is_nan().into(),
-    ]
+    // In the order of the tables, so that neighbours are written together.
+    let mut metrics: Vec<(&str, Vec<Point>)> = metrics.into_iter().collect();
+    metrics.sort_unstable_by_key(|(key, _)| *key);
+    histories::add(tx, run_no, &mut metrics)?;
+    let latest = metrics
+        .iter()
+        .filter_map(|(key, points)| Some((*key, *points.iter().max_by(|a, b| a.in_training(b))?)));
+    histories::keep_latest(tx, run_no, latest)
 }

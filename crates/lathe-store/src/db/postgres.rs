@@ -14,10 +14,11 @@ use std::time::Duration;
 use fallible_iterator::FallibleIterator;
 use postgres::error::SqlState;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
-use postgres::{Client, NoTls, Statement};
+use postgres::{Client, Statement};
 
 use super::numeric;
 use super::placeholders::numbered;
+use super::tls;
 use super::value::{Cell, Row, Source, Value};
 use crate::location::Postgres as Place;
 use crate::{Error, Result};
@@ -53,8 +54,9 @@ pub(super) struct Postgres {
 
 /// Connects, and makes the schema if it is to be made.
 pub(super) fn client(place: &Place, make_schema: bool) -> Result<Client> {
+    let tls = tls::connector(&place.tls)?;
     let open = || -> Result<Client, postgres::Error> {
-        let mut client = place.config.connect(NoTls)?;
+        let mut client = place.config.connect(tls)?;
         if let Some(schema) = &place.schema {
             if make_schema {
                 client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"))?;

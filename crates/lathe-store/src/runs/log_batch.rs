@@ -7,6 +7,7 @@ use lathe_types::{LoggedModelId, RunId};
 
 use super::active;
 use crate::arrivals::{self, Backlog};
+use crate::histories::{self, Point};
 use crate::{Error, Result, Store, Tx, Value, logged_models, params, rows};
 
 /// Bounds the list that a tag of MLflow's older clients grows by every model.
@@ -99,7 +100,12 @@ fn insert_metrics(tx: &Tx<'_>, backlog: &Backlog, no: i64, metrics: &[NewMetric]
     arrivals::append(tx, backlog, no, metrics.iter().map(NewMetric::metric))?;
     for new in metrics {
         if let Some(model_id) = &new.model_id {
-            insert_model_metric(tx, model_id, new, arrivals::columns(no, new.metric()))?;
+            insert_model_metric(
+                tx,
+                model_id,
+                new,
+                histories::columns(no, &new.metric().key, &Point::of(new.metric())),
+            )?;
         }
     }
     Ok(())

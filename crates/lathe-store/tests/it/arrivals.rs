@@ -15,7 +15,7 @@ const ALL: PageRequest = PageRequest {
     limit: 10_000,
 };
 
-async fn run(store: &Store, bits: u128) -> RunId {
+pub(crate) async fn run(store: &Store, bits: u128) -> RunId {
     let new = NewRun {
         id: RunId::from_bits(bits),
         experiment_id: ExperimentId::new(0),

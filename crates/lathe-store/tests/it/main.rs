@@ -4,6 +4,7 @@
 
 mod arrivals;
 mod db;
+mod histories;
 
 use lathe_store::{Location, Store};
 

@@ -1,0 +1,195 @@
+//! Histories hold every point once and in order, however they came.
+
+use std::collections::BTreeMap;
+
+use lathe_store::{Interval, Store, Value};
+use lathe_types::metrics::{Metric, NewMetric};
+use lathe_types::runs::LogBatch;
+use lathe_types::tags::PageRequest;
+use lathe_types::{Millis, RunId};
+
+use crate::arrivals::run;
+use crate::{location, store};
+
+/// Numbers without order, the same in every run (Steele and others 2014, SplitMix).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}
+
+/// What orders a point in a history; floating-point numbers by their bits, as all are positive or NaN.
+type Place = (i64, i64, u64, bool);
+
+fn place(metric: &Metric) -> Place {
+    let value = if metric.value.is_nan() { 0.0 } else { metric.value };
+    (metric.at.0, metric.step, value.to_bits(), metric.value.is_nan())
+}
+
+async fn log(store: &Store, run: &RunId, metrics: &[Metric]) {
+    for batch in metrics.chunks(1_000) {
+        let new = batch
+            .iter()
+            .map(|metric| NewMetric::new(metric.key.clone(), metric.value, metric.at, metric.step).unwrap());
+        let batch = LogBatch::new(new.collect(), Vec::new(), Vec::new()).unwrap();
+        store.log_batch(run.clone(), batch).await.unwrap();
+    }
+}
+
+async fn history(store: &Store, run: &RunId, key: &str, limit: usize) -> Vec<Metric> {
+    let (mut all, mut offset) = (Vec::new(), 0);
+    loop {
+        let page = store
+            .metric_history(run.clone(), key.into(), PageRequest { offset, limit })
+            .await
+            .unwrap();
+        all.extend(page.items);
+        match page.next {
+            Some(next) => offset = next,
+            None => return all,
+        }
+    }
+}
+
+fn point(key: &str, at: i64, step: i64, value: f64) -> Metric {
+    Metric {
+        key: key.into(),
+        value,
+        at: Millis(at),
+        step,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn points_in_any_order_and_some_of_them_twice_make_the_same_history() {
+    let (_folder, store) = store();
+    let mut numbers = Numbers(1);
+    let mut expected: BTreeMap<(RunId, &str), BTreeMap<Place, Metric>> = BTreeMap::new();
+    let runs = [run(&store, 1).await, run(&store, 2).await];
+    for round in 0..30 {
+        for run in &runs {
+            let mut batch = Vec::new();
+            for _ in 0..1 + numbers.below(400) {
+                // One in order as training logs it, one at random, one that has a single time and step.
+                let key = ["in order", "anywhere", "at once"][numbers.below(3) as usize];
+                let (at, step) = match key {
+                    "in order" => (
+                        round * 1_000 + batch.len() as i64,
+                        round * 1_000 + batch.len() as i64,
+                    ),
+                    "anywhere" => (numbers.below(2_000) as i64, numbers.below(50) as i64 - 25),
+                    _ => (7, 7),
+                };
+                let value = match numbers.below(20) {
+                    0 => f64::NAN,
+                    _ => numbers.below(300) as f64 / 8.0,
+                };
+                let metric = point(key, at, step, value);
+                expected
+                    .entry((run.clone(), key))
+                    .or_default()
+                    .entry(place(&metric))
+                    .or_insert_with(|| metric.clone());
+                batch.push(metric);
+            }
+            log(&store, run, &batch).await;
+            if numbers.below(3) == 0 {
+                // A reader has what waits moved at once.
+                store.get_run(run.clone()).await.unwrap();
+            }
+        }
+    }
+    for ((run, key), points) in &expected {
+        for limit in [100_000, 100, 7] {
+            let found: Vec<Place> = history(&store, run, key, limit).await.iter().map(place).collect();
+            let wanted: Vec<Place> = points.keys().copied().collect();
+            assert!(
+                found == wanted,
+                "{key} by {limit}: {} and {} points",
+                found.len(),
+                wanted.len()
+            );
+        }
+        let latest = store.get_run(run.clone()).await.unwrap().metrics;
+        let latest = latest.iter().find(|metric| metric.key == *key).unwrap();
+        let last = points
+            .keys()
+            .max_by_key(|(at, step, value, nan)| (*step, *at, *value, *nan));
+        assert_eq!(Some(&place(latest)), last, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_thinned_history_is_in_the_order_of_steps() {
+    let (_folder, store) = store();
+    let run = run(&store, 1).await;
+    // The clock went backwards.
+    let points: Vec<Metric> = (0..1_000)
+        .map(|step| point("loss", 5_000 - step, step, step as f64))
+        .collect();
+    log(&store, &run, &points).await;
+    let interval = |steps, points_max| Interval {
+        runs: vec![run.clone()],
+        key: "loss".into(),
+        steps,
+        points_max,
+    };
+    let steps = |found: Vec<lathe_types::metrics::RunMetric>| -> Vec<i64> {
+        found.iter().map(|point| point.metric.step).collect()
+    };
+    let found = store.metric_intervals(interval(None, 5)).await.unwrap();
+    assert_eq!(steps(found), [0, 200, 400, 600, 999]);
+    let found = store.metric_intervals(interval(Some((10, 12)), 5)).await.unwrap();
+    assert_eq!(steps(found), [10, 11, 12]);
+    let found = store
+        .metric_intervals(interval(Some((2_000, 3_000)), 5))
+        .await
+        .unwrap();
+    assert!(found.is_empty());
+}
+
+#[tokio::test]
+async fn a_database_with_a_row_for_each_point_is_brought_up_to_date() {
+    let (folder, store) = store();
+    let (long, short) = (run(&store, 1).await, run(&store, 2).await);
+    let short_id = short.clone();
+    store
+        .write(move |tx| {
+            tx.batch(
+                "DROP TABLE metric_blocks;
+                 CREATE TABLE metrics (run_no BIGINT NOT NULL, key VARCHAR NOT NULL, at BIGINT NOT NULL,
+                     step BIGINT NOT NULL, value DOUBLE PRECISION NOT NULL, is_nan BIGINT NOT NULL,
+                     PRIMARY KEY (run_no, key, at, step, value, is_nan));
+                 DELETE FROM lathe_schema WHERE 11 <= version;
+                 WITH RECURSIVE steps (step) AS (SELECT 0 UNION ALL SELECT step + 1 FROM steps WHERE step < 69999)
+                 INSERT INTO metrics SELECT run_no, 'long', 1000 + step, step, step / 8.0, 0 FROM steps, runs
+                 WHERE run_id = '00000000000000000000000000000001'",
+            )?;
+            for (key, is_nan) in [("a", 0), ("b", 1)] {
+                tx.execute(
+                    "INSERT INTO metrics SELECT run_no, ?1, 5, -6, 0, ?2 FROM runs WHERE run_id = ?3",
+                    &[key.into(), Value::Int(is_nan), short_id.as_str().into()],
+                )?;
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    drop(store);
+    let store = Store::open(&location(folder.path())).unwrap();
+    let found = history(&store, &long, "long", 25_000).await;
+    assert_eq!(found.len(), 70_000);
+    assert!(found.iter().enumerate().all(|(step, found)| {
+        *found == point("long", 1000 + step as i64, step as i64, step as f64 / 8.0)
+    }));
+    assert_eq!(history(&store, &short, "a", 9).await, [point("a", 5, -6, 0.0)]);
+    assert!(history(&store, &short, "b", 9).await[0].value.is_nan());
+    log(&store, &long, &[point("long", 999, 0, 1.0)]).await;
+    assert_eq!(history(&store, &long, "long", 30_000).await.len(), 70_001);
+}
