@@ -9,6 +9,7 @@ mod routes;
 mod telemetry;
 
 pub mod access;
+pub mod connections;
 pub mod inference;
 pub mod mlflow;
 mod ui;

@@ -1,6 +1,5 @@
 //! Signals and child processes.
 
-use std::future::IntoFuture;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use lathe_server::connections::{self, Patience};
 use tokio::sync::watch;
 
 /// Lets `lathe … | head` end quietly instead of panicking on a closed pipe.
@@ -109,31 +109,18 @@ impl Stop {
 }
 
 /// Answers until asked to stop, then takes no more requests and lets those under way end.
-pub async fn serve_until_stopped(
-    listener: tokio::net::TcpListener,
-    router: axum::Router,
-    stop: Stop,
-) -> anyhow::Result<()> {
-    use axum::serve::ListenerExt as _;
-    let listener = listener.tap_io(|stream| {
-        // Answers are written whole; a platform that cannot say so only answers later.
-        let _ = stream.set_nodelay(true);
-    });
+pub async fn serve_until_stopped(listener: tokio::net::TcpListener, router: axum::Router, stop: Stop) {
     let (asked, ended) = tokio::sync::oneshot::channel::<()>();
-    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    let serve = axum::serve(listener, service).with_graceful_shutdown(async {
+    let serve = connections::serve(listener, router, Patience::default(), async {
         // The sender is only dropped with this whole function.
         let _ = ended.await;
     });
-    let serve = serve.into_future();
     tokio::pin!(serve);
     tokio::select! {
-        ended = &mut serve => return ended.context("the server stopped"),
+        () = &mut serve => return,
         () = stop.requested() => {}
     }
     let _ = asked.send(());
-    match tokio::time::timeout(GRACE, serve).await {
-        Ok(ended) => ended.context("the server stopped"),
-        Err(_) => Ok(()),
-    }
+    // Whoever has not ended by then is cut off.
+    let _ = tokio::time::timeout(GRACE, serve).await;
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use lathe_blob::{ArtifactPath, Artifacts};
 use lathe_server::access::Login;
+use lathe_server::connections::{self, Patience};
 use lathe_server::inference::Deployments;
 use lathe_server::webhooks::{Sender, WebhookRules};
 use lathe_server::{AppState, Framing, Modules, Options};
@@ -194,11 +195,12 @@ impl Embedded {
             .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
         let router = self.router.clone();
-        self.runtime.spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::error!(%error, "the embedded tracking endpoint stopped");
-            }
-        });
+        self.runtime.spawn(connections::serve(
+            listener,
+            router,
+            Patience::default(),
+            std::future::pending(),
+        ));
         Ok(format!("http://{address}"))
     }
 

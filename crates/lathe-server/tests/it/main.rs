@@ -5,6 +5,7 @@
 mod access;
 mod accounts;
 mod app;
+mod connections;
 mod databases;
 mod experiments;
 mod inference;

@@ -25,8 +25,8 @@ pub(crate) struct Booster {
     iterations: usize,
     average: bool,
     objective: Objective,
-    /// What the leaves compute, of linear trees: by the number of the leaf.
-    linear: Option<Vec<Linear>>,
+    /// What the leaves compute, by the number of the leaf; none for leaves of trees that are not linear.
+    linear: Option<Vec<Option<Linear>>>,
     /// By input: the categories that pandas numbered.
     categories: Vec<Option<Categories>>,
 }
@@ -98,8 +98,9 @@ impl Booster {
                 let features = self.trees.features();
                 self.trees.for_each_leaf(rows, trees, |row, tree, leaf| {
                     let inputs = &rows[row * features..(row + 1) * features];
-                    let value = linear[leaf as usize]
-                        .answer(inputs)
+                    let own = linear[leaf as usize].as_ref();
+                    let value = own
+                        .and_then(|own| own.answer(inputs))
                         .unwrap_or(self.trees.value(leaf));
                     sums[row * classes + tree % classes] += value;
                 });

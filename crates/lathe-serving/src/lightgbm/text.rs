@@ -97,7 +97,7 @@ pub(super) fn parse(text: &str) -> Result<Booster, Fault> {
     let objective = Objective::parse(header.entries.get("objective").copied().unwrap_or_default())?;
 
     let mut trees = Trees::new(1, features)?;
-    let mut linear: Vec<Linear> = Vec::new();
+    let mut linear: Vec<Option<Linear>> = Vec::new();
     let mut is_linear = false;
     let mut categories = Vec::new();
     let mut ended = false;
@@ -137,7 +137,7 @@ fn push_tree(
     section: &Section<'_>,
     features: usize,
     trees: &mut Trees<f64>,
-    linear: &mut Vec<Linear>,
+    linear: &mut Vec<Option<Linear>>,
 ) -> Result<bool, Fault> {
     let leaves: usize = section.number("num_leaves")?;
     if leaves == 0 {
@@ -188,9 +188,10 @@ fn push_tree(
     if is_linear {
         push_linear(section, features, leaves, &raw, trees, linear, &values)?;
     } else {
-        trees
-            .push(&raw, &values)
+        let leaves = trees
+            .push_in_order(&raw, &values)
             .map_err(|what| Fault::Damaged(format!("{} ({before}): {what}", section.name)))?;
+        linear.extend(leaves.iter().map(|_| None));
     }
     Ok(is_linear)
 }
@@ -248,7 +249,7 @@ fn push_linear(
     leaves: usize,
     raw: &[RawNode<f64>],
     trees: &mut Trees<f64>,
-    linear: &mut Vec<Linear>,
+    linear: &mut Vec<Option<Linear>>,
     values: &[f64],
 ) -> Result<(), Fault> {
     let constants: Vec<f64> = section.list("leaf_const", leaves)?;
@@ -278,7 +279,7 @@ fn push_linear(
     let order = trees
         .push_in_order(raw, values)
         .map_err(|what| Fault::Damaged(format!("{}: {what}", section.name)))?;
-    linear.extend(order.into_iter().map(|leaf| std::mem::take(&mut own[leaf])));
+    linear.extend(order.into_iter().map(|leaf| Some(std::mem::take(&mut own[leaf]))));
     Ok(())
 }
 

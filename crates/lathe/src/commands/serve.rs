@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use lathe_serving::Model;
 
 use super::Call;
@@ -84,13 +84,12 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             println!("{} is ready at {url} ({ready_ms} ms)", args.name);
         }
         match second {
-            None => process::serve_until_stopped(listener, router, stop).await?,
+            None => process::serve_until_stopped(listener, router, stop).await,
             Some(second) => {
-                let both = tokio::try_join!(
+                tokio::join!(
                     process::serve_until_stopped(listener, router.clone(), stop.clone()),
                     process::serve_until_stopped(second, router, stop),
                 );
-                both.context("the model is not served any more")?;
             }
         }
         Ok(Outcome::Done)

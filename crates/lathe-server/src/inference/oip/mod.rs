@@ -4,6 +4,7 @@
 mod infer;
 mod metadata;
 mod repository;
+mod request;
 
 use axum::extract::FromRef;
 use axum::http::StatusCode;
