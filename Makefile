@@ -24,10 +24,10 @@ test-crash-data: tools
 tools:
 	@sh scripts/check-tools.sh
 
-# Ten minutes of random texts for every parser that clients reach, and of damaged files for every reader of models; needs `cargo install cargo-fuzz` and a C++ compiler.
+# Ten minutes of random texts for every parser that clients or repositories reach, and of damaged files for every reader of models; needs `cargo install cargo-fuzz` and a C++ compiler.
 # Nothing here is unsafe, so no sanitizer is needed, and the stable compiler will do.
 FUZZ_SECONDS ?= 600
 fuzz:
-	cd fuzz && for target in filters bodies artifact_paths tensors mlmodel skops models; do \
+	cd fuzz && for target in filters bodies artifact_paths yaml pipelines tensors mlmodel skops models; do \
 		mkdir -p corpus/$$target && RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$target corpus/$$target seeds/$$target \
 			-- -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 || exit 1; done

@@ -441,6 +441,51 @@ def test_caches_and_files_of_dvc_2_are_read(twins):
     assert "hash: md5" in (ours / "d.dvc").read_text() and "hash: md5" not in (ours / "t.txt.dvc").read_text()
 
 
+def test_what_dvc_2_left_is_brought_to_where_dvc_3_looks(twins):
+    ours, theirs = twins
+    import hashlib
+
+    texts = {f"{i}": f"line {i}\r\n".encode() * (i + 1) for i in range(40)} | {"plain": b"a\n", "none": b""}
+    md5s = {name: hashlib.md5(text.replace(b"\r\n", b"\n")).hexdigest() for name, text in texts.items()}
+    listing = json.dumps([{"md5": md5s[name], "relpath": name} for name in sorted(texts)]).encode()
+    folder_md5 = hashlib.md5(listing).hexdigest() + ".dir"
+    objects = {md5s[name]: text for name, text in texts.items()} | {folder_md5: listing}
+    write(twins, {f".dvc/cache/{name[:2]}/{name[2:]}": content for name, content in objects.items()})
+    for folder in twins:
+        for name in objects:
+            (folder / f".dvc/cache/{name[:2]}/{name[2:]}").chmod(0o444)
+    write(twins, {"d.dvc": f"# mine\nouts:\n- md5: {folder_md5}\n  size: 9\n  nfiles: 2\n  path: d\n"})
+    write(twins, {"t.dvc": f"outs:\n- md5: {md5s['3']}\n  size: 9\n  path: t\n", "n": "new\n"})
+    both(twins, "add", "n")
+    before = state(ours)
+    dry = json.loads(lathe("cache", "migrate", "--dry", "--dvc-files", "--json", cwd=ours, code=1).stdout or "{}")
+    assert dry == {} and state(ours) == before
+    both(twins, "checkout")
+    dry = json.loads(lathe("cache", "migrate", "--dry", "--dvc-files", "--json", cwd=ours).stdout)
+    assert dry == {"objects": len(objects), "files": ["d.dvc", "t.dvc"], "dry": True}
+    both(twins, "cache", "migrate")
+    modes = lambda folder: {name: mode for name, (_, mode) in state(folder).items() if "cache/files" in name}
+    assert modes(ours) == modes(theirs)
+    # Linked, not copied: nothing became larger.
+    object_at = lambda folder, md5: next((folder / ".dvc/cache/files/md5").glob(f"{md5[:2]}/{md5[2:]}"))
+    moved = object_at(ours, hashlib.md5(texts["3"]).hexdigest())
+    assert moved.samefile(ours / f".dvc/cache/{md5s['3'][:2]}/{md5s['3'][2:]}")
+    assert lathe("cache", "migrate", "--json", cwd=ours).stdout.count('"objects": 0') == 1
+    both(twins, "cache", "migrate", "--dvc-files")
+    same(twins)
+    assert "hash: md5" in (ours / "d.dvc").read_text() and "# mine" in (ours / "d.dvc").read_text()
+    shutil.rmtree(ours / "d")
+    lathe("checkout", cwd=ours)
+    assert (ours / "d/3").read_bytes() == texts["3"]
+    ours_dir, theirs_dir = both(twins, "cache", "dir")
+    assert ours_dir.replace("/ours/", "/theirs/") == theirs_dir
+    both(twins, "cache", "dir", "../elsewhere")
+    both(twins, "cache", "dir", "--local", "../near")
+    same(twins)
+    both(twins, "cache", "dir", "--unset")
+    same(twins)
+
+
 def test_locks_keep_the_tools_apart(twins):
     import fcntl
 

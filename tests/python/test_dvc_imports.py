@@ -141,6 +141,75 @@ def test_what_is_imported_from_a_repository_is_the_same_and_is_updated(twins, ot
         plain = re.sub(r"\x1b\[[0-9;]*m", "", dvc(tmp_path, "list", str(other), *args))
         assert shown == plain.split(), args
     assert lathe("list", str(other), "data", cwd=tmp_path).stdout.split() == ["a", "c", "sub"]
+    for args in (
+        ["--size", "--show-hash"],
+        ["-R", "--size"],
+        ["-R", "-L", "2", "--show-hash"],
+        ["-R", "-L", "1"],
+        ["-T"],
+        ["-T", "-L", "1"],
+        ["-T", "-L", "2", "--size"],
+        ["-T", "--dvc-only", "--show-hash"],
+        ["data", "-T"],
+        ["data/a", "--size"],
+        ["data", "-R", "--show-hash"],
+    ):
+        shown = lathe("list", str(other), *args, "--rev", "HEAD", cwd=tmp_path).stdout
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", dvc(tmp_path, "list", str(other), *args, "--rev", "HEAD"))
+        # Git tells the size of the list of a folder's files, which nobody asked for.
+        folders = r"(?m)^ *\d+(?=  (-  +)?([│├└─ ]*)(\.|code|sub)$)"
+        plain = re.sub(folders, lambda found: " " * len(found.group()), plain)
+        assert shown == plain, args
     listed = {one["path"]: one for one in json.loads(lathe("list", "--json", str(other), cwd=tmp_path).stdout)}
     assert listed["data"]["isout"] and listed["data"]["isdir"] and not listed["code"]["isout"]
     assert os.path.exists(other / ".dvc/config") and not (other / ".dvc/config.local").exists()
+
+
+def test_data_goes_straight_to_the_remote(twins, web, tmp_path):
+    folder, url = web
+    (folder / "f.bin").write_bytes(bytes(range(256)) * 9_000)
+    large = tmp_path / "large"
+    (large / "deep").mkdir(parents=True)
+    for name in ["a", "deep/b", "deep/c", "\u00fc \u00e9"]:
+        (large / name).write_text(f"{name}\n" * 100)
+    (large / "deep/c").chmod(0o755)
+    program = tmp_path / "program.sh"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    stores = [tmp_path / "store-ours", tmp_path / "store-theirs"]
+    for twin, store in zip(twins, stores):
+        dvc(twin, "remote", "add", "-d", "store", str(store))
+        dvc(twin, "remote", "add", "second", str(store) + "-2")
+        (twin / "sub").mkdir()
+    both(twins, "add", "--to-remote", "../large")
+    both(twins, "add", "--to-remote", "../program.sh")
+    both(twins, "add", "--to-remote", f"{url}/f.bin", "-o", "sub/g.bin")
+    both(twins, "add", "--to-remote", "../large/a", "-o", "one", "-r", "second")
+    both(twins, "import-url", "--to-remote", f"{url}/f.bin")
+    both(twins, "import-url", "--to-remote", "../large", "again")
+    for twin in twins:
+        (twin / ".dvc/config").write_text(
+            (twin / ".dvc/config").read_text().replace(twin.name, "x")
+        )
+    same(twins)
+    assert not (twins[0] / ".dvc/cache").exists() and not (twins[0] / "large").exists()
+    assert not list((twins[0] / ".dvc/tmp").glob("lathe-sent*"))
+    for end in ["", "-2"]:
+        ours, theirs = [path.with_name(path.name + end) for path in stores]
+        names = [sorted(str(at.relative_to(store)) for at in store.rglob("*") if at.is_file()) for store in (ours, theirs)]
+        # DVC leaves what it staged.
+        names[1] = [name for name in names[1] if not name.endswith(".tmp")]
+        assert names[0] == names[1] and names[0]
+        assert all((ours / name).read_bytes() == (theirs / name).read_bytes() for name in names[0])
+    # What was there before: the same place again, with other data.
+    (large / "a").write_text("new\n")
+    both(twins, "add", "--to-remote", "../large")
+    same(twins)
+    ours = twins[0]
+    lathe("pull", "large", cwd=ours)
+    assert (ours / "large/a").read_text() == "new\n"
+    assert "one target" in lathe("add", "--to-remote", "a", "b", cwd=ours, code=1).stderr
+    assert "--to-remote" in lathe("add", "-r", "store", "sub", cwd=ours, code=1).stderr
+    assert "nothing at" in lathe("add", "--to-remote", "../nowhere", cwd=ours, code=1).stderr
+    assert "overlaps" in lathe("add", "--to-remote", "../program.sh", "-o", "large/a", cwd=ours, code=1).stderr
+    assert "is made by" not in lathe("add", "--to-remote", "large", cwd=ours).stderr

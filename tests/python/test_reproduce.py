@@ -1,5 +1,6 @@
 """`lathe reproduce`: a run is built again in a clean folder and compared, output by output."""
 
+import hashlib
 import json
 import textwrap
 
@@ -106,13 +107,46 @@ def test_inputs_come_from_the_cache_by_hash_and_a_lost_one_is_named(project):
     commit(project)
     run_id = run(project)
     told = lathe("reproduce", run_id, cwd=project, code=1).stderr
-    assert "`data.csv` is not in the commit, and the cache does not hold it" in told
+    assert "`data.csv` is not in the commit, and neither the cache nor a remote holds it" in told
     md5 = "c0710d6b4f15dfa88f600b0e6b624077"
     place = project / ".dvc/cache/files/md5" / md5[:2]
     place.mkdir(parents=True, exist_ok=True)
     (place / md5[2:]).write_text("1\n2\n3\n")
     (place / md5[2:]).chmod(0o444)
     assert reproduce(project, run_id)["verdict"] == "verified"
+
+
+def test_a_fresh_clone_rebuilds_from_the_remote(project, tmp_path):
+    git(project, "rm", "--quiet", "--cached", "data.csv")
+    lathe("add", "data.csv", cwd=project)
+    lathe("remote", "add", "first", str(tmp_path / "first"), cwd=project)
+    lathe("remote", "add", "-d", "second", str(tmp_path / "second"), cwd=project)
+    lathe("run", cwd=project)
+    lathe("push", cwd=project)
+    # The input lies on another remote than the outputs, which is not the default one.
+    lathe("push", "-r", "first", "data.csv", cwd=project)
+    commit(project)
+    md5 = (project / "data.csv.dvc").read_text().split("md5: ")[1].split()[0]
+    (tmp_path / "second/files/md5" / md5[:2] / md5[2:]).unlink()
+    git(tmp_path, "clone", "--quiet", str(project), "clone")
+    clone = tmp_path / "clone"
+    report = reproduce(clone, "HEAD")
+    assert (report["verdict"], report["bit_equal"]) == ("verified", True)
+    # What was recorded is brought too, where it differs.
+    (clone / "train.py").write_text((clone / "train.py").read_text().replace("row * factor", "row * factor + 1"))
+    md5_of = lambda name: hashlib.md5((clone / name).read_bytes()).hexdigest()
+    old = hashlib.md5((project / "train.py").read_bytes()).hexdigest()
+    (clone / "dvc.lock").write_text((clone / "dvc.lock").read_text().replace(old, md5_of("train.py")))
+    commit(clone)
+    report = reproduce(clone, "HEAD", code=3)
+    assert "model.bin" in json.dumps(report["first_difference"])
+    assert "only hashes" not in json.dumps(report)
+    # A remote that holds nothing is no help, and one that is away is passed over.
+    lathe("remote", "modify", "second", "url", "http://127.0.0.1:9/x", cwd=clone)
+    (tmp_path / "first/files/md5" / md5[:2] / md5[2:]).unlink()
+    (clone / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+    told = lathe("reproduce", "HEAD", cwd=clone, code=1).stderr
+    assert "neither the cache nor a remote holds it" in told
 
 
 def test_a_difference_is_named_by_stage_file_and_place_unless_it_is_within_its_tolerance(project):

@@ -191,6 +191,14 @@ pub enum Error {
         /// "exited with code 1", "was ended by signal 9".
         ending: String,
     },
+    /// What executes stages could not do its part.
+    #[error("stage `{stage}` could not be executed by a worker")]
+    Elsewhere {
+        /// The stage.
+        stage: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// What a stage reads and writes cannot be watched here.
     #[error("what stages read and write cannot be watched here")]
     Trace {
@@ -328,9 +336,11 @@ impl Error {
             Self::NoPipeline { .. } | Self::NoPipelineFile { .. } | Self::UnknownTarget { .. } => {
                 ErrorKind::NotFound
             }
-            Self::Read { .. } | Self::Write { .. } | Self::Start { .. } | Self::Trace { .. } => {
-                ErrorKind::Internal
-            }
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Start { .. }
+            | Self::Elsewhere { .. }
+            | Self::Trace { .. } => ErrorKind::Internal,
             Self::Busy { .. } | Self::Interrupted { .. } => ErrorKind::Unavailable,
             Self::Syntax { .. }
             | Self::Conflict { .. }
@@ -401,6 +411,7 @@ impl Error {
             | Self::Write { .. }
             | Self::Format { .. }
             | Self::Start { .. }
+            | Self::Elsewhere { .. }
             | Self::Edit { .. }
             | Self::SetParam { .. } => return None,
         };

@@ -32,8 +32,8 @@ pub use dag::{Dag, DagOptions};
 pub use edit::{NewOut, NewStage, add_stage, declare, set_frozen};
 pub use error::{Error, Result};
 pub use execute::{
-    Commands, EnvironmentMark, ExecuteOptions, Fetch, Interruption, OnFailure, Report, Shell, StageEvent,
-    TraceMode, Watchdog, execute, plan_project,
+    Commands, Elsewhere, Engine, EnvironmentMark, ExecuteOptions, Fetch, Interruption, OnFailure, Orders,
+    Report, Shell, StageEvent, Step, TraceMode, Watchdog, execute, plan_project,
 };
 pub use graph::Graph;
 pub use locked_outs::locked_outs;

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{Error, Result, Row, Store, Tx, events, json};
 
-const COLUMNS: &str =
+pub(crate) const COLUMNS: &str =
     "SELECT id, kind, key, payload, state, attempts, attempts_max, run_at, lease_until, result,
                               error, cause, created_at, updated_at
                        FROM jobs";
@@ -35,7 +35,7 @@ impl Store {
         lease: Span,
         now: Millis,
     ) -> Result<Option<Job>> {
-        let kinds = serde_json::to_string(kinds).unwrap_or_default();
+        let kinds: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
         let worker = worker.to_owned();
         self.write(move |tx| claim(tx, &kinds, &worker, lease, now)).await
     }
@@ -62,11 +62,11 @@ impl Store {
         now: Millis,
     ) -> Result<()> {
         self.write(move |tx| {
-            let job = set_state(tx, id, JobState::Done, Some(&result), None, now)?;
+            end(tx, id, JobState::Done, Some(&result), None, now)?;
             for new in &follow_ups {
                 enqueue(tx, new, now)?;
             }
-            tell(tx, &job, "job.done", "done", now)
+            Ok(())
         })
         .await
     }
@@ -80,28 +80,15 @@ impl Store {
         now: Millis,
     ) -> Result<()> {
         self.write(move |tx| {
-            let state = if retry_at.is_some() {
-                JobState::Queued
-            } else {
-                JobState::Failed
+            let Some(at) = retry_at else {
+                return end(tx, id, JobState::Failed, None, Some(&error), now);
             };
-            let job = set_state(tx, id, state, None, Some(&error), now)?;
-            match retry_at {
-                Some(at) => {
-                    tx.execute(
-                        "UPDATE jobs SET run_at = ?2 WHERE id = ?1",
-                        &[id.into(), at.0.into()],
-                    )?;
-                    tell(
-                        tx,
-                        &job,
-                        "job.failed",
-                        &format!("attempt {} failed: {error}", job.attempts),
-                        now,
-                    )
-                }
-                None => tell(tx, &job, "job.failed", &format!("failed: {error}"), now),
-            }
+            end(tx, id, JobState::Queued, None, Some(&error), now)?;
+            tx.execute(
+                "UPDATE jobs SET run_at = ?2 WHERE id = ?1",
+                &[id.into(), at.0.into()],
+            )?;
+            Ok(())
         })
         .await
     }
@@ -157,27 +144,28 @@ pub(crate) fn enqueue(tx: &Tx<'_>, new: &NewJob, now: Millis) -> Result<Enqueued
     })
 }
 
-fn claim(tx: &Tx<'_>, kinds: &str, worker: &str, lease: Span, now: Millis) -> Result<Option<Job>> {
+/// Why a job failed whose workers all went without a word.
+pub(crate) const DISAPPEARED: &str = "the worker disappeared";
+
+fn claim(tx: &Tx<'_>, kinds: &[String], worker: &str, lease: Span, now: Millis) -> Result<Option<Job>> {
+    let places: Vec<String> = (2..).take(kinds.len()).map(|place| format!("?{place}")).collect();
     let due = format!(
-        "{COLUMNS} WHERE run_at <= ?1
-           AND (state = 'queued' OR (state = 'running' AND lease_until < ?1)) ORDER BY id LIMIT 100"
+        "{COLUMNS} WHERE run_at <= ?1 AND (state = 'queued' OR (state = 'running' AND lease_until < ?1))
+           AND kind IN ({}) ORDER BY id LIMIT 1",
+        places.join(", ")
     );
-    let kinds: Vec<String> = json::parse(kinds, "list of job kinds")?;
-    let due = tx.query(&due, &[now.0.into()], job)?;
-    let Some(found) = due.into_iter().find(|job| kinds.contains(&job.kind)) else {
-        return Ok(None);
-    };
+    let mut params = vec![now.0.into()];
+    params.extend(kinds.iter().map(Into::into));
+    match tx.query_opt(&due, &params, job)? {
+        Some(found) => take(tx, found, worker, lease, now),
+        None => Ok(None),
+    }
+}
+
+/// Gives a job that is due to the worker; one whose every attempt ended with its worker gone has failed.
+pub(crate) fn take(tx: &Tx<'_>, found: Job, worker: &str, lease: Span, now: Millis) -> Result<Option<Job>> {
     if found.attempts_max <= found.attempts {
-        // Every attempt ended with its worker gone.
-        let job = set_state(
-            tx,
-            found.id,
-            JobState::Failed,
-            None,
-            Some("the worker disappeared"),
-            now,
-        )?;
-        tell(tx, &job, "job.failed", "failed: the worker disappeared", now)?;
+        end(tx, found.id, JobState::Failed, None, Some(DISAPPEARED), now)?;
         return Ok(None);
     }
     tx.execute(
@@ -188,6 +176,26 @@ fn claim(tx: &Tx<'_>, kinds: &str, worker: &str, lease: Span, now: Millis) -> Re
     let claimed = get(tx, found.id)?;
     tell(tx, &claimed, "job.started", "started", now)?;
     Ok(Some(claimed))
+}
+
+/// Ends a claim, or a job that nobody has, and tells of it.
+pub(crate) fn end(
+    tx: &Tx<'_>,
+    id: i64,
+    state: JobState,
+    result: Option<&Json>,
+    error: Option<&str>,
+    now: Millis,
+) -> Result<()> {
+    let job = set_state(tx, id, state, result, error, now)?;
+    let error = error.unwrap_or_default();
+    let (kind, what) = match state {
+        JobState::Done => ("job.done", "done".to_owned()),
+        JobState::Failed => ("job.failed", format!("failed: {error}")),
+        _ if error.is_empty() => ("job.queued", "was given back".to_owned()),
+        _ => ("job.failed", format!("attempt {} failed: {error}", job.attempts)),
+    };
+    tell(tx, &job, kind, &what, now)
 }
 
 fn set_state(
@@ -212,7 +220,7 @@ fn set_state(
     get(tx, id)
 }
 
-fn get(tx: &Tx<'_>, id: i64) -> Result<Job> {
+pub(crate) fn get(tx: &Tx<'_>, id: i64) -> Result<Job> {
     let found = tx.query_opt(&format!("{COLUMNS} WHERE id = ?1"), &[id.into()], job)?;
     found.ok_or_else(|| Error::NotFound {
         noun: "job",
@@ -226,7 +234,7 @@ fn tell(tx: &Tx<'_>, job: &Job, kind: &str, what: &str, now: Millis) -> Result<(
     events::append(tx, now, kind, &format!("job/{}", job.id), &summary, &data)
 }
 
-fn job(row: &Row<'_>) -> Result<Job> {
+pub(crate) fn job(row: &Row<'_>) -> Result<Job> {
     Ok(Job {
         id: row.get(0)?,
         kind: row.get(1)?,

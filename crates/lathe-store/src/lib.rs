@@ -46,6 +46,7 @@ mod windows;
 pub mod caller;
 pub mod events;
 pub mod models;
+pub mod steps;
 
 pub use access::{Facts, Target};
 pub use audit::AuditSearch;

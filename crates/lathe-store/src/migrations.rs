@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0009_access.sql"),
     include_str!("../migrations/0010_metric_arrivals.sql"),
     include_str!("../migrations/0011_metric_blocks.sql"),
+    include_str!("../migrations/0012_steps.sql"),
 ];
 
 /// A migration that SQL alone cannot say.

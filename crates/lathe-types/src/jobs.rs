@@ -25,7 +25,7 @@ pub enum JobState {
 pub struct Job {
     /// Counts up.
     pub id: i64,
-    /// What to do: `retrain`, `gate`, `deploy`.
+    /// What to do: `retrain`, `gate`, `deploy`, `step`.
     pub kind: String,
     /// No two unfinished jobs have the same key.
     pub key: String,

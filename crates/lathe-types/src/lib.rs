@@ -29,6 +29,7 @@ pub mod runs;
 pub mod samples;
 pub mod scorers;
 pub mod search;
+pub mod steps;
 pub mod tags;
 pub mod trace_metrics;
 pub mod traces;

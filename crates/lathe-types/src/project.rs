@@ -50,6 +50,7 @@ impl ProjectSpec {
                 name: name.to_owned(),
                 server: None,
                 jobs: None,
+                engine: None,
             },
             environment: None,
             reproduce: None,
@@ -102,6 +103,19 @@ pub struct ProjectSection {
     /// How many stages are executed at once; one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs: Option<usize>,
+    /// What executes the commands of stages; this machine if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineKind>,
+}
+
+/// What executes the commands of stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// This machine.
+    Local,
+    /// Whichever `lathe worker` takes them from the server.
+    Worker,
 }
 
 /// `[stage.NAME]`: what DVC's files cannot say of a stage.

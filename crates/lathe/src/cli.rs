@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::{
     audit, dag, data, demo, deploy, doctor, drift, exp, export, freeze, gate, gc, import, init, lineage,
     metrics, params, permission, plots, predict, reproduce, rollback, run, serve, server, stage, status,
-    token, user,
+    token, user, worker,
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
@@ -79,6 +79,7 @@ pub enum Command {
     Fetch(data::fetch::Args),
     Remote(data::remote::Args),
     Config(data::config::Args),
+    Cache(data::cache::Args),
     ImportUrl(data::import::UrlArgs),
     Update(data::update::Args),
     Get(data::get::Args),
@@ -104,6 +105,7 @@ pub enum Command {
     Exp(Box<exp::Args>),
     Queue(exp::queue::Args),
     Server(Box<server::Args>),
+    Worker(worker::Args),
     Serve(serve::Args),
     Predict(predict::Args),
     Gate(gate::Args),

@@ -149,6 +149,25 @@ pub fn fingerprint(spec: Option<&EnvironmentSpec>, root: &Path) -> anyhow::Resul
     }
 }
 
+/// The files that another machine needs to make the environment.
+pub fn files_of(spec: &EnvironmentSpec, root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let python = &spec.python;
+    if python.manager == PythonManager::None {
+        return Ok(Vec::new());
+    }
+    if let Some(path) = &python.path {
+        return Err(hinted(
+            format!("`[environment]` names the folder `{path}`, which other machines do not have"),
+            "name `requirements` or a `lock` in its place, so that they can make it",
+        ));
+    }
+    let mut files = vec![Inputs::load(python, root)?.file];
+    // Managers with a lock of their own read it beside these.
+    let beside = ["pyproject.toml", "pixi.toml"].map(|name| root.join(name));
+    files.extend(beside.into_iter().filter(|file| file.is_file()));
+    Ok(files)
+}
+
 /// What an environment is made from: a lock file, or what is installed in one that is there.
 struct Inputs {
     manager: PythonManager,

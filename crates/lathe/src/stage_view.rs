@@ -128,6 +128,9 @@ impl StageView {
                     paint(&stage, Style::Strong)
                 )
             }
+            StageEvent::Note { stage, text } => {
+                paint(&format!("{}{text}", self.indent(&stage)), Style::Faint)
+            }
             StageEvent::Undeclared { stage, files } => {
                 let mut words = Vec::new();
                 if !files.read.is_empty() {

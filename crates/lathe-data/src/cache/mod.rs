@@ -1,5 +1,6 @@
 mod intake;
 mod link;
+mod migrate;
 mod place;
 mod staging;
 

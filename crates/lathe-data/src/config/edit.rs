@@ -75,7 +75,11 @@ impl ConfigEdit {
 
     /// Writes the file, if what it says is understood.
     pub fn save(self) -> Result<()> {
-        let text = self.ini.to_text();
+        let mut text = self.ini.to_text();
+        if text.is_empty() {
+            // As DVC's writer leaves a file out of which everything was taken.
+            text.push('\n');
+        }
         let level = Config {
             levels: vec![(Level::Project, self.path.clone(), self.ini)],
         };

@@ -6,6 +6,15 @@ use crate::{Error, Repo, Result, Tracked};
 
 /// Takes what is in the workspace for what a `.dvc` file tracks: keeps it in the cache and writes it down.
 pub fn commit(repo: &Repo, file: &DvcFile, allow_missing: bool, relink: bool) -> Result<()> {
+    take(repo, file, allow_missing, relink, false)
+}
+
+/// As [`commit`], and what DVC 2 wrote gets the form of DVC 3 even if it did not change.
+pub fn renew(repo: &Repo, file: &DvcFile) -> Result<()> {
+    take(repo, file, false, true, true)
+}
+
+fn take(repo: &Repo, file: &DvcFile, allow_missing: bool, relink: bool, renews_legacy: bool) -> Result<()> {
     let mut file = file.clone();
     let cache = repo.cache();
     let intake = Intake::new(cache, Some(repo.memory()));
@@ -16,7 +25,7 @@ pub fn commit(repo: &Repo, file: &DvcFile, allow_missing: bool, relink: bool) ->
         }
         let legacy = Algorithm::Md5Dos2Unix;
         let is_unchanged_legacy = match &out.recorded {
-            Some(recorded) if recorded.algorithm == legacy => {
+            Some(recorded) if recorded.algorithm == legacy && !renews_legacy => {
                 let found = look_at(repo, at, legacy, None)?;
                 found.is_some_and(|found| found.content.hashed.md5 == recorded.md5)
             }

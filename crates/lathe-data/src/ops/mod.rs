@@ -13,7 +13,7 @@ mod links;
 
 pub use add::{AddOptions, Added, add};
 pub use checkout::{Checkout, CheckoutOptions, checkout, restore};
-pub use commit::{commit, commit_to_cache};
+pub use commit::{commit, commit_to_cache, renew};
 pub use compare::{Differences, Index, IndexEntry, compare, index_of_records, index_of_workspace};
 pub use import::import;
 pub use place::{move_data, remove, unprotect};

@@ -1,5 +1,6 @@
 //! Remotes: where the objects of a cache are shared. Their layout is the cache's.
 
+mod direct;
 mod gc;
 mod named;
 mod objects;
@@ -8,6 +9,7 @@ mod transfer;
 
 use std::path::Path;
 
+pub use direct::{Direct, Source, send};
 pub use gc::{Garbage, collect_garbage};
 pub use named::{RemoteSettings, find_remote};
 pub use objects::{Objects, used_objects};

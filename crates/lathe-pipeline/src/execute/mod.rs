@@ -1,6 +1,7 @@
 //! Executing what a plan says: stages beside one another where they do not need one another, each in its own process
 //! group, the lock written as they finish.
 
+mod engine;
 mod guard;
 mod locks;
 mod logs;
@@ -20,7 +21,8 @@ use lathe_types::Millis;
 use lathe_types::executions::{StageExecution, StageOutcome, StageUsage, Undeclared};
 use lathe_types::project::StageSpec;
 
-pub use self::one_stage::{Commands, Shell};
+pub use self::engine::{Engine, Step};
+pub use self::one_stage::{Commands, Orders, Shell};
 pub use self::process::Interruption;
 pub use self::watchdog::Watchdog;
 use crate::error::similar;
@@ -41,6 +43,16 @@ pub struct Fetch(pub Arc<dyn Fn(&OutsToFetch) + Send + Sync>);
 impl std::fmt::Debug for Fetch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Fetch")
+    }
+}
+
+/// What executes the commands of stages, if it is not this machine.
+#[derive(Clone)]
+pub struct Elsewhere(pub Arc<dyn Engine>);
+
+impl std::fmt::Debug for Elsewhere {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Elsewhere")
     }
 }
 
@@ -67,6 +79,8 @@ pub struct ExecuteOptions {
     pub jobs: usize,
     /// What executes commands.
     pub shell: Shell,
+    /// Where stages are executed; here if absent.
+    pub engine: Option<Elsewhere>,
     /// Added to the environment of the stages' processes.
     pub env: Vec<(String, String)>,
     /// The environment that stages are executed in, and those that they were executed in.
@@ -96,6 +110,7 @@ impl Default for ExecuteOptions {
             on_failure: OnFailure::Stop,
             jobs: 1,
             shell: Shell::default(),
+            engine: None,
             env: Vec::new(),
             environment: None,
             trace: None,
@@ -171,6 +186,13 @@ pub enum StageEvent {
         stage: String,
         /// Without its end.
         line: String,
+    },
+    /// Where it is executed has something to say.
+    Note {
+        /// The stage.
+        stage: String,
+        /// What.
+        text: String,
     },
     /// Its commands read or wrote what it does not declare.
     Undeclared {

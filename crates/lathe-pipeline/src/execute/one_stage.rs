@@ -5,6 +5,7 @@ use lathe_data::{Recorded, ops, remove_path};
 use lathe_types::executions::{StageExecution, StageOutcome, StageUsage, Undeclared};
 use lathe_types::project::StageSpec;
 
+use super::engine::{Engine, Local, Step};
 use super::logs::StageLog;
 use super::process::{self, Ending, Interruption, Job};
 use super::schedule::Work;
@@ -61,16 +62,27 @@ pub struct Commands<'a> {
     pub watchdog: &'a Watchdog,
 }
 
+/// What is to be executed.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// The stage's address.
+    pub stage: String,
+    /// The folder, relative to the root.
+    pub wdir: String,
+    /// One shell each.
+    pub commands: Vec<String>,
+}
+
 impl Commands<'_> {
     /// Executes the commands of a stage, one after the other, until one fails.
     pub fn execute(
         &self,
-        stage: &Stage,
+        orders: &Orders,
         timeout: Option<Duration>,
         show: &mut dyn FnMut(StageEvent),
     ) -> (StageUsage, Result<()>) {
-        let folder = self.root.join(&stage.wdir);
-        let address = stage.address();
+        let folder = self.root.join(&orders.wdir);
+        let address = orders.stage.clone();
         let mut env = vec![
             ("DVC_ROOT".to_owned(), self.root.display().to_string()),
             ("DVC_STAGE".to_owned(), address.clone()),
@@ -78,7 +90,7 @@ impl Commands<'_> {
         env.extend(self.env.iter().cloned());
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         let mut usage = StageUsage::default();
-        for command in stage.commands() {
+        for command in orders.commands.iter().cloned() {
             show(StageEvent::Command {
                 stage: address.clone(),
                 command: command.clone(),
@@ -296,10 +308,20 @@ impl OneStage<'_> {
                 None => None,
             };
             let show = &mut self.show;
-            let (usage, result) = self.work.commands.execute(self.stage, timeout, &mut |event| {
+            let step = Step {
+                stage: self.stage,
+                timeout,
+                commands: self.work.commands,
+            };
+            let engine: &dyn Engine = match &options.engine {
+                Some(engine) => &*engine.0,
+                None => &Local,
+            };
+            let (usage, result) = engine.execute(step, &mut |event| {
                 match &event {
                     StageEvent::Command { command, .. } => log.line(&format!("> {command}")),
                     StageEvent::Output { line, .. } => log.line(line),
+                    StageEvent::Note { text, .. } => log.line(&format!("# {text}")),
                     _ => {}
                 }
                 show(event);

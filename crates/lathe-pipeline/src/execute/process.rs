@@ -30,6 +30,8 @@ const LEFT_BYTES_MAX: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Interruption {
     flag: Arc<AtomicBool>,
+    /// Set by somebody else.
+    also: Option<Arc<AtomicBool>>,
     handlers: Vec<signal_hook::SigId>,
 }
 
@@ -45,12 +47,26 @@ impl Interruption {
         ] {
             handlers.push(signal_hook::flag::register(signal, flag.clone())?);
         }
-        Ok(Self { flag, handlers })
+        Ok(Self {
+            flag,
+            also: None,
+            handlers,
+        })
+    }
+
+    /// One that also comes when the flag is set.
+    pub fn or(&self, also: Arc<AtomicBool>) -> Self {
+        Self {
+            flag: self.flag.clone(),
+            also: Some(also),
+            handlers: Vec::new(),
+        }
     }
 
     /// Whether it came.
     pub fn came(&self) -> bool {
-        self.flag.load(Ordering::Relaxed)
+        let also = self.also.as_ref();
+        self.flag.load(Ordering::Relaxed) || also.is_some_and(|also| also.load(Ordering::Relaxed))
     }
 }
 
@@ -367,6 +383,7 @@ mod tests {
         let flag = Arc::new(AtomicBool::new(false));
         let interruption = Interruption {
             flag: flag.clone(),
+            also: None,
             handlers: Vec::new(),
         };
         let watchdog = Watchdog::new(tempfile::tempfile().unwrap());

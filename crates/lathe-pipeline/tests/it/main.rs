@@ -5,6 +5,7 @@ mod commands;
 mod compatibility;
 mod definitions;
 mod execution;
+mod random;
 mod repo;
 mod setting_params;
 mod surroundings;

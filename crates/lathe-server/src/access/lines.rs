@@ -454,6 +454,12 @@ const OWN: &[Rule] = &[
         Scope::Write,
     ),
     view("/api/v1/jobs/{id}"),
+    own("POST", "/api/v1/steps", Role::Editor, RUN_EDIT, Scope::Write),
+    own("POST", "/api/v1/steps/claim", Role::Editor, &[], Scope::Write),
+    step("/api/v1/steps/{id}/keep"),
+    step("/api/v1/steps/{id}/end"),
+    step("/api/v1/steps/{id}/follow"),
+    step("/api/v1/steps/{id}/cancel"),
     view("/api/v1/lineage"),
     own(
         "GET",
@@ -505,6 +511,14 @@ const OWN: &[Rule] = &[
         ..own("POST", "/api/v1/labels", Role::Viewer, &[], Scope::Inference)
     },
 ];
+
+/// What `lathe run` and workers say of a step while it is executed.
+const fn step(path: &'static str) -> Rule {
+    Rule {
+        is_data: true,
+        ..own("POST", path, Role::Editor, &[], Scope::Write)
+    }
+}
 
 /// Unloading takes a model away from everybody.
 const fn repository(path: &'static str) -> Rule {

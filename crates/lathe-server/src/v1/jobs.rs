@@ -3,6 +3,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use lathe_store::Enqueued;
 use lathe_types::jobs::{Job, NewJob};
+use lathe_types::steps::STEP_KIND;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -32,6 +33,9 @@ async fn enqueue(
 ) -> Result<Json<Enqueued>, ApiError> {
     if new.kind.is_empty() || new.key.is_empty() {
         return Err(ApiError::invalid("a job needs a `kind` and a `key`"));
+    }
+    if new.kind == STEP_KIND {
+        return Err(ApiError::invalid("steps are queued at `/api/v1/steps`"));
     }
     Ok(Json(state.store.enqueue_job(new, (state.options.now)()).await?))
 }

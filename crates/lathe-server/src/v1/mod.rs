@@ -11,6 +11,7 @@ mod models;
 mod openapi;
 mod projects;
 mod samples;
+mod steps;
 mod traces;
 mod webhooks;
 
@@ -35,6 +36,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(openapi::routes())
         .merge(projects::routes())
         .merge(samples::routes())
+        .merge(steps::routes())
         .merge(traces::routes())
         .merge(webhooks::routes());
     Router::new().nest("/api/v1", nouns).merge(events::live())

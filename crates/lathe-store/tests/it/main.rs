@@ -5,6 +5,7 @@
 mod arrivals;
 mod db;
 mod histories;
+mod steps;
 
 use lathe_store::{Location, Store};
 

@@ -43,6 +43,7 @@ pub mod store_args;
 pub mod token;
 pub mod user;
 pub mod values;
+pub mod worker;
 
 /// What every command knows of its call.
 pub struct Call {
@@ -145,6 +146,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Checkout(args) => data::checkout::execute(args, &call),
         Command::CheckIgnore(args) => data::check_ignore::execute(args, &call),
         Command::Commit(args) => data::commit::execute(args, &call),
+        Command::Cache(args) => data::cache::execute(args, &call),
         Command::Config(args) => data::config::execute(args, &call),
         Command::Data(args) => data::data_status::execute(args, &call),
         Command::Diff(args) => data::diff::execute(args, &call),
@@ -173,6 +175,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Queue(args) => exp::queue::execute(args, &call),
         Command::Status(args) => status::execute(args, &call),
         Command::Server(args) => server::execute(*args, &call),
+        Command::Worker(args) => worker::execute(args, &call),
         Command::Serve(args) => serve::execute(args, &call),
         Command::Predict(args) => predict::execute(args, &call),
         Command::Gate(args) => gate::execute(args, &call),

@@ -3,9 +3,11 @@ use std::time::Instant;
 
 use lathe_data::Repo;
 use lathe_pipeline::{
-    EnvironmentMark, ExecuteOptions, OnFailure, Project, Report, Shell, StageEvent, TraceMode,
+    Elsewhere, EnvironmentMark, ExecuteOptions, OnFailure, Project, Report, Shell, StageEvent, TraceMode,
 };
+use lathe_types::RunId;
 use lathe_types::executions::{Execution, PATCH_ARTIFACT, StageExecution, StageOutcome};
+use lathe_types::project::EngineKind;
 use serde_json::json;
 
 use super::Call;
@@ -16,8 +18,9 @@ use crate::exit::{Outcome, hinted};
 use crate::project::ProjectFile;
 use crate::python::{self, Python};
 use crate::registration::{self, Registered};
-use crate::settings::STATE_FOLDER;
+use crate::settings::{Place, STATE_FOLDER};
 use crate::stage_view::{StageView, print_plan};
+use crate::steps::WorkerEngine;
 use crate::terminal::{self, Style, number, paint};
 use crate::tracking::{self, TrackedRun};
 use crate::{background, clock, determinism, git, sources};
@@ -90,6 +93,10 @@ pub struct Args {
     /// Do not register models.
     #[arg(long)]
     no_register: bool,
+    /// Where stages are executed: `local`, or by a `worker` that takes them from the server; lathe.toml's
+    /// `[project] engine` if absent, else local.
+    #[arg(long, value_name = "WHERE", value_parser = parse_engine)]
+    engine: Option<EngineKind>,
     /// Set a variable in the environment of every stage: `NAME=VALUE`.
     #[arg(long = "env", value_name = "NAME=VALUE")]
     variables: Vec<String>,
@@ -116,9 +123,27 @@ impl Args {
         ];
         let given = flags.into_iter().filter(|(is_given, _)| *is_given);
         let mut arguments: Vec<String> = given.map(|(_, flag)| flag.to_owned()).collect();
+        if let Some(engine) = self.engine {
+            arguments.push(format!("--engine={}", engine_name(engine)));
+        }
         arguments.extend(self.variables.iter().map(|variable| format!("--env={variable}")));
         arguments.extend(self.selection.to_arguments());
         arguments
+    }
+}
+
+fn parse_engine(text: &str) -> Result<EngineKind, String> {
+    match text {
+        "local" => Ok(EngineKind::Local),
+        "worker" => Ok(EngineKind::Worker),
+        _ => Err("write `local` or `worker`".to_owned()),
+    }
+}
+
+fn engine_name(engine: EngineKind) -> &'static str {
+    match engine {
+        EngineKind::Local => "local",
+        EngineKind::Worker => "worker",
     }
 }
 
@@ -168,6 +193,7 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
         return Ok((Outcome::Done, json!({ "executed": 0, "stages": plan.lines() })));
     }
 
+    let workers = workers(args, call, &project)?;
     let python = python::prepare(project.spec.environment.as_ref(), &project.root, &mut |line| {
         say(line)
     })?;
@@ -204,6 +230,15 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
         Some(git::Checkout { commit: Some(_), .. }) => keep_patch(&client, &project, &run, &say)?,
         _ => false,
     };
+    if let Some(place) = workers {
+        match WorkerEngine::new(place, &repo, &project, RunId::parse(&run.run_id)?, &options.env) {
+            Ok(engine) => options.engine = Some(Elsewhere(std::sync::Arc::new(engine))),
+            Err(error) => {
+                tracking::end_run(&client, &run, "FAILED", clock::now().0)?;
+                return Err(error);
+            }
+        }
+    }
     options.now = clock::now;
     options.logs = Some(logs_folder(&project.root, repo.root(), &run.run_id));
     let mut view = StageView::new(quiet, options.jobs);
@@ -280,6 +315,26 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
         "failed": failures(&report),
     });
     Ok((Outcome::Done, told))
+}
+
+/// The server through which workers are reached, if they are to execute the stages.
+fn workers(args: &Args, call: &Call, project: &ProjectFile) -> anyhow::Result<Option<Place>> {
+    if args.engine.or(project.spec.project.engine) != Some(EngineKind::Worker) {
+        return Ok(None);
+    }
+    if args.trace || args.strict || args.fix {
+        return Err(hinted(
+            "what stages read and write is watched on this machine, and workers are others",
+            "add `--engine local`",
+        ));
+    }
+    match call.place()? {
+        place @ Place::Server(_) => Ok(Some(place)),
+        Place::Embedded { .. } => Err(hinted(
+            "workers take stages from a server, and none is named",
+            "name it with `--server`, `LATHE_SERVER` or `[project] server`, or add `--engine local`",
+        )),
+    }
 }
 
 /// The values of the files of params and metrics become the run's own, where its stages did not log them.

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use lathe_data::{Cache, Repo};
+use lathe_data::Repo;
 use lathe_diff::{FileDifference, Likeness, Rules};
 use lathe_types::executions::HashedPath;
 
 use super::report::{OutReport, StageReport};
 use super::{Built, Target};
 use crate::determinism::Variation;
+use crate::objects;
 
 /// Compares every output of the rebuild with the recorded one.
 pub fn compare(
@@ -23,7 +24,7 @@ pub fn compare(
     for stage in &target.stages {
         let mut outs = Vec::new();
         for out in &stage.outs {
-            outs.push(compare_out(expected.cache(), &rebuilt, out, rules)?);
+            outs.push(compare_out(&expected, &rebuilt, out, rules)?);
         }
         stages.push(StageReport {
             stage: stage.stage.clone(),
@@ -33,7 +34,12 @@ pub fn compare(
     Ok(stages)
 }
 
-fn compare_out(cache: &Cache, rebuilt: &Repo, out: &HashedPath, rules: &Rules) -> anyhow::Result<OutReport> {
+fn compare_out(
+    expected: &Repo,
+    rebuilt: &Repo,
+    out: &HashedPath,
+    rules: &Rules,
+) -> anyhow::Result<OutReport> {
     let place = rebuilt.root().join(&out.path);
     let found = lathe_data::hash_path(rebuilt, &place)?.map(|content| content.hashed.md5);
     let mut report = OutReport {
@@ -44,12 +50,18 @@ fn compare_out(cache: &Cache, rebuilt: &Repo, out: &HashedPath, rules: &Rules) -
         files: Vec::new(),
         note: None,
     };
+    if found.as_ref().is_some_and(|md5| *md5 != out.md5) {
+        objects::find(expected, &[super::by_hash(out)])?;
+    }
+    let cache = expected.cache();
     match found {
         None => report.note = Some("the rebuild did not make it".into()),
         Some(md5) if md5 == out.md5 => report.likeness = Likeness::Identical,
         Some(_) if !cache.holds(&out.md5)? => {
-            report.note =
-                Some("the recorded content is no longer in the cache, so only hashes were compared".into());
+            report.note = Some(
+                "neither the cache nor a remote holds the recorded content, so only hashes were compared"
+                    .into(),
+            );
         }
         Some(_) => {
             let scratch = tempfile::tempdir()?;

@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::determinism::{self, Variation};
 use crate::exit::hinted;
 use crate::settings::{Place, STATE_FOLDER};
-use crate::{git, project};
+use crate::{git, objects, project};
 
 /// Lines of a failed rebuild that are kept for the report.
 const LINES_MAX: usize = 40;
@@ -99,6 +99,14 @@ impl Rebuilding<'_> {
     /// Puts the inputs that no stage makes in their places, each checked by hash.
     pub fn bring_inputs(&self, built: &Built, inputs: &[&HashedPath]) -> anyhow::Result<()> {
         let (from, to) = (Repo::discover(self.root)?, Repo::discover(&built.root)?);
+        let mut wanted = Vec::new();
+        for input in inputs {
+            let found = lathe_data::hash_path(&to, &built.root.join(&input.path))?;
+            if found.is_none_or(|found| found.hashed.md5 != input.md5) {
+                wanted.push(super::by_hash(input));
+            }
+        }
+        objects::find(&from, &wanted)?;
         for input in inputs {
             let place = built.root.join(&input.path);
             let found = lathe_data::hash_path(&to, &place)?;
@@ -112,10 +120,10 @@ impl Rebuilding<'_> {
                 };
                 return Err(hinted(
                     format!(
-                        "the input `{}` {what}, and the cache does not hold it (md5 {})",
+                        "the input `{}` {what}, and neither the cache nor a remote holds it (md5 {})",
                         input.path, input.md5
                     ),
-                    "fetch it with `lathe fetch`, or track it with git or `lathe add`",
+                    "push it from where it is with `lathe push`, or track it with git or `lathe add`",
                 ));
             }
             let is_exec = found.is_some_and(|found| found.hashed.is_exec);
@@ -147,6 +155,7 @@ impl Rebuilding<'_> {
                 "--force",
                 "--no-run-cache",
                 "--no-register",
+                "--engine=local",
                 "--server",
             ])
             .arg(client.tracking_url()?)

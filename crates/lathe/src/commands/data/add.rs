@@ -3,7 +3,9 @@ use std::path::{Path, PathBuf};
 use lathe_data::ops::{self, AddOptions};
 use serde_json::json;
 
-use super::Data;
+use super::places::Place;
+use super::sync::RemoteArgs;
+use super::{Data, import, to_remote};
 use crate::commands::Call;
 use crate::exit::{Outcome, hinted};
 use crate::{git, terminal};
@@ -17,6 +19,7 @@ use crate::{git, terminal};
 ///   lathe add images/new.png           one file more in a tracked folder
 ///   lathe add --glob 'raw/*.parquet'   whatever the pattern finds
 ///   lathe add /mnt/x.csv -o x.csv      a file from elsewhere, brought here
+///   lathe add --to-remote /mnt/large   sent to the remote; `lathe pull` brings it
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -38,6 +41,11 @@ pub struct Args {
     /// Replace what is at the path of `--out`.
     #[arg(short, long)]
     force: bool,
+    /// Send the data to the remote, and keep it neither here nor in the cache; the target may be a URL.
+    #[arg(long, conflicts_with_all = ["glob", "no_commit", "file"])]
+    to_remote: bool,
+    #[command(flatten)]
+    remote: RemoteArgs,
     /// Leave the files as they are, whatever `cache.type` says.
     #[arg(long)]
     no_relink: bool,
@@ -46,6 +54,15 @@ pub struct Args {
 /// Adds what the targets name.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let data = Data::open(call)?;
+    if args.to_remote {
+        return add_to_remote(&args, &data, call);
+    }
+    if args.remote.remote.is_some() || args.remote.jobs.is_some() {
+        return Err(hinted(
+            "`--remote` and `--jobs` are for `--to-remote`",
+            "add `--to-remote`",
+        ));
+    }
     let targets = targets(&args, &data)?;
     if targets.is_empty() {
         return Err(hinted(
@@ -89,6 +106,47 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         terminal::print_json(&json!({ "added": listed }))?;
     }
     data.stage(&changed, call.json || call.quiet)?;
+    Ok(Outcome::Done)
+}
+
+/// Sends what the target names to the remote, and writes down what it is.
+fn add_to_remote(args: &Args, data: &Data, call: &Call) -> anyhow::Result<Outcome> {
+    let [source] = args.targets.as_slice() else {
+        return Err(hinted("`--to-remote` takes one target", "add them one by one"));
+    };
+    let place = Place::find(source, &data.folder, Some(&data.repo))?;
+    let target = import::target(data, args.out.as_deref(), &place.name())?;
+    let _lock = data.lock()?;
+    import::refuse(data, &target, args.force || args.out.is_none())?;
+    refuse_what_git_tracks(data, std::slice::from_ref(&target))?;
+    if let Some(made) = data
+        .all
+        .iter()
+        .find(|out| out.at == target && out.stage.is_some())
+    {
+        return Err(hinted(
+            format!(
+                "`{}` is made by `{}`",
+                data.shown(&target),
+                made.address(&data.folder)
+            ),
+            "give it another place with `--out`",
+        ));
+    }
+    let tracked = |file: &&lathe_data::DvcFile| file.outs().iter().any(|out| file.place_of(out) == target);
+    let mut file = match data.files.iter().find(tracked) {
+        Some(file) => file.clone(),
+        None => import::file_for(&target),
+    };
+    let remote = args.remote.open(data)?;
+    let recorded = to_remote::transfer(data, &place, &remote)?;
+    to_remote::record(&mut file, recorded);
+    file.save()?;
+    if call.json {
+        let listed = json!({ "path": data.shown(&target), "file": data.shown(file.path()) });
+        terminal::print_json(&json!({ "added": [listed] }))?;
+    }
+    data.stage(&[file.path().to_owned()], call.json || call.quiet)?;
     Ok(Outcome::Done)
 }
 

@@ -134,6 +134,39 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Shows or sets where the cache is.
+pub fn cache_dir(
+    call: &Call,
+    path: Option<String>,
+    unset: bool,
+    level: LevelArgs,
+) -> anyhow::Result<Outcome> {
+    let (dvc, config) = settings(call)?;
+    if path.is_none() && !unset && level.level().is_none() && config.find("cache", "dir").is_none() {
+        let dvc = dvc.ok_or_else(|| {
+            hinted(
+                format!("`{}` is in no repository", call.folder.display()),
+                "go to one, or make one with `lathe init`",
+            )
+        })?;
+        let folder = dvc.join("cache").display().to_string();
+        match call.json {
+            true => terminal::print_json(&serde_json::json!({ "cache.dir": folder }))?,
+            false => println!("{folder}"),
+        }
+        return Ok(Outcome::Done);
+    }
+    let args = Args {
+        name: Some("cache.dir".to_owned()),
+        value: path,
+        unset,
+        list: false,
+        show_origin: false,
+        level,
+    };
+    execute(args, call)
+}
+
 fn list(config: &Config, level: Option<Level>, show_origin: bool, call: &Call) -> anyhow::Result<Outcome> {
     let mut all = Map::new();
     for (at, path, ini) in config.levels() {

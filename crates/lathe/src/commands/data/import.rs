@@ -3,9 +3,10 @@ use std::path::{Path, PathBuf};
 use lathe_data::{DvcFile, Origin, Recorded, hash_path, ops};
 use serde_json::json;
 
-use super::Data;
 use super::foreign::{Foreign, moved};
 use super::places::Place;
+use super::sync::RemoteArgs;
+use super::{Data, to_remote};
 use crate::commands::Call;
 use crate::exit::{Outcome, hinted};
 use crate::terminal;
@@ -25,6 +26,17 @@ pub struct Options {
     pub no_download: bool,
 }
 
+/// Where data goes that is not to stay here.
+#[derive(Debug, Default, clap::Args)]
+#[group(skip)]
+pub struct ToRemote {
+    /// Send the data to the remote, and keep it neither here nor in the cache.
+    #[arg(long, conflicts_with_all = ["no_exec", "no_download"])]
+    to_remote: bool,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
 /// Bring a file or folder from a URL or path, and remember where it came from: `lathe update` brings what is new.
 ///
 /// Examples:
@@ -40,6 +52,8 @@ pub struct UrlArgs {
     out: Option<String>,
     #[command(flatten)]
     options: Options,
+    #[command(flatten)]
+    to_remote: ToRemote,
 }
 
 /// What another git repository has, tracked by git or as data.
@@ -77,7 +91,18 @@ pub fn from_url(args: &UrlArgs, call: &Call) -> anyhow::Result<Outcome> {
         }
         _ => args.url.clone(),
     };
-    bring_url(&data, &place, file, url, &args.options)?;
+    let to_remote = &args.to_remote;
+    if to_remote.to_remote {
+        let remote = to_remote.remote.open(&data)?;
+        send_url(&data, &place, file, url, &remote)?;
+    } else if to_remote.remote.remote.is_some() || to_remote.remote.jobs.is_some() {
+        return Err(hinted(
+            "`--remote` and `--jobs` are for `--to-remote`",
+            "add `--to-remote`",
+        ));
+    } else {
+        bring_url(&data, &place, file, url, &args.options)?;
+    }
     tell(&data, call, &target)
 }
 
@@ -124,26 +149,16 @@ pub fn bring_url(
     url: String,
     options: &Options,
 ) -> anyhow::Result<()> {
-    let mut origin = Origin::Url { url, mark: None };
     if options.no_exec {
-        file.set_origin(&origin, None);
+        file.set_origin(&Origin::Url { url, mark: None }, None);
         return save(data, &file);
     }
-    let seen = place.look()?;
-    let mark = seen.mark.map(|(key, value)| (key.to_owned(), value));
-    if let Origin::Url { url, mark: known } = &mut origin {
-        if mark.is_none() && url.starts_with("http") {
-            return Err(hinted(
-                format!("the server of `{url}` tells neither an ETag nor a Content-MD5"),
-                "without them no change could be noticed: get it with `lathe get-url`, then `lathe add` it",
-            ));
-        }
-        *known = mark;
-    }
+    let mark = mark_of(place, &url)?;
+    let origin = Origin::Url { url, mark };
     if options.no_download {
         let recorded = match place {
             Place::Local(path) => hash_path(&data.repo, path)?.map(|content| Recorded::new(&content.hashed)),
-            Place::Stored { .. } => seen.size.map(|size| Recorded {
+            Place::Stored { .. } => place.look()?.size.map(|size| Recorded {
                 md5: String::new(),
                 size: Some(size),
                 nfiles: None,
@@ -162,6 +177,33 @@ pub fn bring_url(
     place.fetch(&fetched)?;
     put(data, &file, &fetched)?;
     Ok(ops::import(&data.repo, &file, &origin)?)
+}
+
+/// Sends what a URL leads to to a remote, and writes both down.
+fn send_url(
+    data: &Data,
+    place: &Place,
+    mut file: DvcFile,
+    url: String,
+    remote: &lathe_data::remote::Remote,
+) -> anyhow::Result<()> {
+    let mark = mark_of(place, &url)?;
+    let recorded = to_remote::transfer(data, place, remote)?;
+    file.set_origin(&Origin::Url { url, mark }, Some(&recorded));
+    to_remote::record(&mut file, recorded);
+    save(data, &file)
+}
+
+/// By what it is noticed that the data at a URL changed.
+fn mark_of(place: &Place, url: &str) -> anyhow::Result<Option<(String, String)>> {
+    let mark = place.look()?.mark.map(|(key, value)| (key.to_owned(), value));
+    if mark.is_none() && url.starts_with("http") {
+        return Err(hinted(
+            format!("the server of `{url}` tells neither an ETag nor a Content-MD5"),
+            "without them no change could be noticed: get it with `lathe get-url`, then `lathe add` it",
+        ));
+    }
+    Ok(mark)
 }
 
 /// Brings what is wanted of another repository, unless its commit is `known`; says whether it did.
@@ -229,7 +271,8 @@ fn save(data: &Data, file: &DvcFile) -> anyhow::Result<()> {
     Ok(file.save()?)
 }
 
-fn file_for(target: &Path) -> DvcFile {
+/// The `.dvc` file beside data.
+pub fn file_for(target: &Path) -> DvcFile {
     let name = target
         .file_name()
         .unwrap_or_default()
@@ -242,7 +285,7 @@ fn file_for(target: &Path) -> DvcFile {
 }
 
 /// The path that something named `name` goes to, absolute.
-fn target(data: &Data, out: Option<&str>, name: &str) -> anyhow::Result<PathBuf> {
+pub fn target(data: &Data, out: Option<&str>, name: &str) -> anyhow::Result<PathBuf> {
     let mut target = data.folder.join(out.unwrap_or(name));
     if out.is_some() && target.is_dir() {
         target.push(name);
@@ -257,7 +300,8 @@ fn target(data: &Data, out: Option<&str>, name: &str) -> anyhow::Result<PathBuf>
     Ok(target)
 }
 
-fn refuse(data: &Data, target: &Path, force: bool) -> anyhow::Result<()> {
+/// What cannot have data put at it.
+pub fn refuse(data: &Data, target: &Path, force: bool) -> anyhow::Result<()> {
     let overlapping = |out: &&lathe_data::Tracked| {
         out.at != target && (out.at.starts_with(target) || target.starts_with(&out.at))
     };

@@ -10,6 +10,7 @@ use crate::exit::hinted;
 use crate::git;
 
 pub mod add;
+pub mod cache;
 pub mod check_ignore;
 pub mod checkout;
 pub mod commit;
@@ -30,6 +31,7 @@ pub mod rename;
 pub mod status;
 pub mod stores;
 pub mod sync;
+mod to_remote;
 pub mod unprotect;
 pub mod update;
 

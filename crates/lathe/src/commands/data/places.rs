@@ -3,13 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use lathe_data::Repo;
-use lathe_data::remote::{RemoteSettings, Seen, Store, find_remote};
+use lathe_data::remote::{Direct, RemoteSettings, Seen, Source, Store, find_remote};
 
 use super::stores;
 use crate::exit::hinted;
 
 /// Files on their way at once.
 const JOBS: usize = 16;
+
+/// One of the files that a place is made of.
+pub enum Part {
+    /// On this machine.
+    Here(PathBuf),
+    /// In the place's store.
+    Stored(String),
+}
 
 /// Where data lies.
 pub enum Place {
@@ -97,6 +105,68 @@ impl Place {
         }
     }
 
+    /// The files that it is made of, by their paths in it.
+    pub fn parts(&self) -> anyhow::Result<Direct<Part>> {
+        match self {
+            Self::Local(path) if path.is_file() => Ok(Direct::File(Part::Here(path.clone()))),
+            Self::Local(path) if path.is_dir() => {
+                let mut files = Vec::new();
+                let mut open = vec![(path.clone(), String::new())];
+                while let Some((folder, prefix)) = open.pop() {
+                    for entry in std::fs::read_dir(&folder)? {
+                        let at = entry?.path();
+                        let name = at.file_name().and_then(|name| name.to_str());
+                        let Some(name) = name else {
+                            return Err(hinted(
+                                format!("the name of `{}` is not UTF-8", at.display()),
+                                "give it another name",
+                            ));
+                        };
+                        let relpath = format!("{prefix}{name}");
+                        match std::fs::metadata(&at)?.is_dir() {
+                            true => open.push((at, format!("{relpath}/"))),
+                            false => files.push((relpath, Part::Here(at))),
+                        }
+                    }
+                }
+                Ok(Direct::Folder(files))
+            }
+            Self::Local(path) => Err(nothing(&path.display().to_string())),
+            Self::Stored { url, store, key } => {
+                if store.look(key)?.is_some() {
+                    return Ok(Direct::File(Part::Stored(key.clone())));
+                }
+                let found = below(url, store.as_ref(), key)?;
+                let files = found
+                    .into_iter()
+                    .map(|(relpath, key)| (relpath, Part::Stored(key)));
+                Ok(Direct::Folder(files.collect()))
+            }
+        }
+    }
+
+    /// Brings one of the files to this machine, if it is not here.
+    pub fn open(&self, part: &Part, tmp: &Path) -> lathe_data::Result<Source> {
+        match (self, part) {
+            (_, Part::Here(path)) => Ok(Source::Here(path.clone())),
+            (Self::Stored { store, .. }, Part::Stored(key)) => {
+                let file = tempfile::Builder::new().prefix("lathe-sent-").tempfile_in(tmp);
+                let file = file.map_err(|source| lathe_data::Error::Write {
+                    path: tmp.to_owned(),
+                    source,
+                })?;
+                let file = file.into_temp_path();
+                match store.get(key, &file)? {
+                    true => Ok(Source::Fetched(file)),
+                    false => Err(lathe_data::Error::NothingThere { path: key.into() }),
+                }
+            }
+            (Self::Local(path), Part::Stored(_)) => {
+                Err(lathe_data::Error::NothingThere { path: path.clone() })
+            }
+        }
+    }
+
     /// Brings it to a path where nothing is.
     pub fn fetch(&self, to: &Path) -> anyhow::Result<()> {
         let (url, store, key) = match self {
@@ -114,28 +184,36 @@ impl Place {
                 false => Err(nothing(url)),
             };
         }
-        let prefix = format!("{key}/");
-        let keys = store.list(&prefix).map_err(|_| nothing(url))?;
         let mut files = Vec::new();
-        for found in keys {
-            let Some(inside) = found.strip_prefix(&prefix) else {
-                continue;
-            };
-            // Nothing that a server lists leaves the folder.
-            if inside.split('/').any(|part| matches!(part, "" | "." | "..")) {
-                continue;
-            }
+        for (inside, key) in below(url, store.as_ref(), key)? {
             let target = to.join(inside);
             if let Some(folder) = target.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            files.push((found, target));
-        }
-        if files.is_empty() {
-            return Err(nothing(url));
+            files.push((key, target));
         }
         lathe_data::each_on(JOBS, 1, &files, |(key, target)| store.get(key, target))?;
         Ok(())
+    }
+}
+
+/// The files below a key, by their paths below it.
+fn below(url: &str, store: &dyn Store, key: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let prefix = format!("{key}/");
+    let mut files = Vec::new();
+    for found in store.list(&prefix).map_err(|_| nothing(url))? {
+        let Some(inside) = found.strip_prefix(&prefix) else {
+            continue;
+        };
+        // Nothing that a server lists leaves the folder.
+        if inside.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            continue;
+        }
+        files.push((inside.to_owned(), found));
+    }
+    match files.is_empty() {
+        true => Err(nothing(url)),
+        false => Ok(files),
     }
 }
 

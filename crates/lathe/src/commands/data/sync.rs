@@ -17,7 +17,7 @@ pub struct RemoteArgs {
     #[arg(short, long, value_name = "NAME")]
     pub remote: Option<String>,
     /// Files on their way at once.
-    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short, long, alias = "remote-jobs", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 }
 
