@@ -54,6 +54,17 @@ pub fn cache_folder() -> anyhow::Result<PathBuf> {
     base.ok_or_else(|| crate::exit::hinted("no cache folder is known", "set `LATHE_CACHE_DIR` or `HOME`"))
 }
 
+/// `.lathe/` ignores itself, so that a repository that nobody made a project stays clean.
+pub fn keep_state_out_of_git(root: &Path) -> anyhow::Result<()> {
+    let folder = root.join(STATE_FOLDER);
+    let file = folder.join(".gitignore");
+    if !file.exists() {
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(&file, "*\n")?;
+    }
+    Ok(())
+}
+
 /// The user's home folder.
 pub fn home() -> anyhow::Result<PathBuf> {
     let home = std::env::var_os("HOME").filter(|value| !value.is_empty());

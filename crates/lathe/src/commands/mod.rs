@@ -18,6 +18,7 @@ pub mod demo;
 pub mod deploy;
 pub mod doctor;
 pub mod drift;
+pub mod engine;
 pub mod exp;
 pub mod export;
 pub mod freeze;

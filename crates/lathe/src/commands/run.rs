@@ -3,14 +3,13 @@ use std::time::Instant;
 
 use lathe_data::Repo;
 use lathe_pipeline::{
-    Elsewhere, EnvironmentMark, ExecuteOptions, OnFailure, Project, Report, Shell, StageEvent, TraceMode,
+    EnvironmentMark, ExecuteOptions, OnFailure, Project, Report, Shell, StageEvent, TraceMode,
 };
-use lathe_types::RunId;
 use lathe_types::executions::{Execution, PATCH_ARTIFACT, StageExecution, StageOutcome};
-use lathe_types::project::EngineKind;
 use serde_json::json;
 
 use super::Call;
+use super::engine::{self, EngineArgs};
 use super::selection::StageSelection;
 use crate::client::{self, Client};
 use crate::environment_marks::EnvironmentMarks;
@@ -18,9 +17,8 @@ use crate::exit::{Outcome, hinted};
 use crate::project::ProjectFile;
 use crate::python::{self, Python};
 use crate::registration::{self, Registered};
-use crate::settings::{Place, STATE_FOLDER};
+use crate::settings::{self, STATE_FOLDER};
 use crate::stage_view::{StageView, print_plan};
-use crate::steps::WorkerEngine;
 use crate::terminal::{self, Style, number, paint};
 use crate::tracking::{self, TrackedRun};
 use crate::{background, clock, determinism, git, sources};
@@ -93,10 +91,8 @@ pub struct Args {
     /// Do not register models.
     #[arg(long)]
     no_register: bool,
-    /// Where stages are executed: `local`, or by a `worker` that takes them from the server; lathe.toml's
-    /// `[project] engine` if absent, else local.
-    #[arg(long, value_name = "WHERE", value_parser = parse_engine)]
-    engine: Option<EngineKind>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Set a variable in the environment of every stage: `NAME=VALUE`.
     #[arg(long = "env", value_name = "NAME=VALUE")]
     variables: Vec<String>,
@@ -123,27 +119,10 @@ impl Args {
         ];
         let given = flags.into_iter().filter(|(is_given, _)| *is_given);
         let mut arguments: Vec<String> = given.map(|(_, flag)| flag.to_owned()).collect();
-        if let Some(engine) = self.engine {
-            arguments.push(format!("--engine={}", engine_name(engine)));
-        }
+        arguments.extend(self.engine.to_argument());
         arguments.extend(self.variables.iter().map(|variable| format!("--env={variable}")));
         arguments.extend(self.selection.to_arguments());
         arguments
-    }
-}
-
-fn parse_engine(text: &str) -> Result<EngineKind, String> {
-    match text {
-        "local" => Ok(EngineKind::Local),
-        "worker" => Ok(EngineKind::Worker),
-        _ => Err("write `local` or `worker`".to_owned()),
-    }
-}
-
-fn engine_name(engine: EngineKind) -> &'static str {
-    match engine {
-        EngineKind::Local => "local",
-        EngineKind::Worker => "worker",
     }
 }
 
@@ -193,11 +172,12 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
         return Ok((Outcome::Done, json!({ "executed": 0, "stages": plan.lines() })));
     }
 
-    let workers = workers(args, call, &project)?;
+    let watches = args.trace || args.strict || args.fix;
+    let workers = args.engine.workers(call, &project, watches)?;
     let python = python::prepare(project.spec.environment.as_ref(), &project.root, &mut |line| {
         say(line)
     })?;
-    keep_state_out_of_git(&project.root)?;
+    settings::keep_state_out_of_git(&project.root)?;
     let client = call.client_to_write()?;
     background::declare(&client, &project)?;
     let tracking_url = client.tracking_url()?;
@@ -231,8 +211,8 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
         _ => false,
     };
     if let Some(place) = workers {
-        match WorkerEngine::new(place, &repo, &project, RunId::parse(&run.run_id)?, &options.env) {
-            Ok(engine) => options.engine = Some(Elsewhere(std::sync::Arc::new(engine))),
+        match engine::elsewhere(place, &repo, &project, &run.run_id, &options.env) {
+            Ok(engine) => options.engine = Some(engine),
             Err(error) => {
                 tracking::end_run(&client, &run, "FAILED", clock::now().0)?;
                 return Err(error);
@@ -315,26 +295,6 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
         "failed": failures(&report),
     });
     Ok((Outcome::Done, told))
-}
-
-/// The server through which workers are reached, if they are to execute the stages.
-fn workers(args: &Args, call: &Call, project: &ProjectFile) -> anyhow::Result<Option<Place>> {
-    if args.engine.or(project.spec.project.engine) != Some(EngineKind::Worker) {
-        return Ok(None);
-    }
-    if args.trace || args.strict || args.fix {
-        return Err(hinted(
-            "what stages read and write is watched on this machine, and workers are others",
-            "add `--engine local`",
-        ));
-    }
-    match call.place()? {
-        place @ Place::Server(_) => Ok(Some(place)),
-        Place::Embedded { .. } => Err(hinted(
-            "workers take stages from a server, and none is named",
-            "name it with `--server`, `LATHE_SERVER` or `[project] server`, or add `--engine local`",
-        )),
-    }
 }
 
 /// The values of the files of params and metrics become the run's own, where its stages did not log them.
@@ -533,17 +493,6 @@ fn variables(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
             )),
         })
         .collect()
-}
-
-/// `.lathe/` ignores itself, so that a repository that nobody made a project stays clean.
-fn keep_state_out_of_git(root: &Path) -> anyhow::Result<()> {
-    let folder = root.join(STATE_FOLDER);
-    let file = folder.join(".gitignore");
-    if !file.exists() {
-        std::fs::create_dir_all(&folder)?;
-        std::fs::write(&file, "*\n")?;
-    }
-    Ok(())
 }
 
 /// The folder for what this run's stages print, relative to the repository; those of old runs go.
