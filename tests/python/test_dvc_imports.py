@@ -125,8 +125,17 @@ def test_what_is_imported_from_a_repository_is_the_same_and_is_updated(twins, ot
     dvc(other, "push")
     git(other, "add", "--all")
     git(other, "commit", "--quiet", "-m", "second")
+    (ours / "data/a").write_text("changed here\n"), (twins[1] / "data/a").write_text("changed here\n")
+    for args in ([], ["code.dvc"], ["--no-updates"]):
+        said, told = both(twins, "status", "--json", *args)
+        assert json.loads(said)["data"] == json.loads(told), args
+    assert "update available:   code" in lathe("status", cwd=ours).stdout.replace("\t", "")
+    for folder in twins:
+        (folder / "data/a").write_text("a\n")
     for name in ["data.dvc", "renamed.csv.dvc", "part.dvc", "code.dvc", "x.py.dvc"]:
         both(twins, "update", name)
+    said, told = both(twins, "status", "--json")
+    assert json.loads(said)["data"] == json.loads(told) and list(json.loads(told)) == ["b.dvc"]
     same(twins)
     assert (ours / "data/c").read_text() == "c\n"
     # On a machine that has neither cache, the remote of the other repository has it.

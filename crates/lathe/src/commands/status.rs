@@ -16,6 +16,7 @@ use crate::terminal;
 ///   lathe status
 ///   lathe status --json
 ///   lathe status --quiet && echo clean     exit code 1 if anything changed
+///   lathe status --no-updates              without asking where imports come from
 ///   lathe status --cloud -r store          what `push` and `pull` would move
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -24,6 +25,9 @@ pub struct Args {
     selection: StageSelection,
     #[command(flatten)]
     cloud: data::status::CloudOptions,
+    /// Do not ask other repositories whether imported data is newer there.
+    #[arg(long)]
+    no_updates: bool,
 }
 
 /// Prints every stage with its reason, then the data.
@@ -54,7 +58,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         lines = plan.lines();
     }
     let changes = match targets.is_empty() || !of_data.is_empty() {
-        true => data::status::changes(call, &of_data)?,
+        true => data::status::changes(call, &of_data, !args.no_updates)?,
         false => serde_json::Map::new(),
     };
     let up_to_date = !executes && changes.is_empty();

@@ -34,6 +34,7 @@ pub mod sync;
 mod to_remote;
 pub mod unprotect;
 pub mod update;
+mod updates;
 
 /// How far targets reach.
 #[derive(Debug, Default, Clone, Copy, clap::Args)]

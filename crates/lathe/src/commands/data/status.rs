@@ -4,8 +4,8 @@ use lathe_data::remote::compare_with_remote;
 use lathe_data::{Repo, ops};
 use serde_json::{Map, Value, json};
 
-use super::Data;
 use super::sync::{self, RemoteArgs, Scope};
+use super::{Data, updates};
 use crate::commands::Call;
 use crate::exit::Outcome;
 use crate::revisions::Commits;
@@ -89,29 +89,49 @@ pub fn tracks_nothing(repo: &Repo) -> anyhow::Result<bool> {
     Ok(lathe_data::collect(repo)?.dvc_files.is_empty())
 }
 
-/// How data of `.dvc` files differs from what they say, as `dvc status --json` says it: by file, what changed.
-pub fn changes(call: &Call, targets: &[String]) -> anyhow::Result<Map<String, Value>> {
+/// How data of `.dvc` files differs from what they say, as `dvc status --json` says it: by file, what changed. With
+/// `updates` other repositories are asked whether they have something newer.
+pub fn changes(call: &Call, targets: &[String], updates: bool) -> anyhow::Result<Map<String, Value>> {
     let data = Data::open(call)?;
     let mut all = Map::new();
     let places: Vec<_> = targets
         .iter()
         .map(|target| lathe_data::normal_path(&data.folder.join(target)))
         .collect();
+    let is_meant = |out: &lathe_data::Tracked| {
+        let named = |place: &std::path::PathBuf| *place == out.file || out.at.starts_with(place);
+        places.is_empty() || places.iter().any(named)
+    };
+    for file in data.files.iter().filter(|_| updates) {
+        let tracked = lathe_data::Tracked::of_dvc_file(file);
+        let Some(out) = tracked.first().filter(|out| is_meant(out)) else {
+            continue;
+        };
+        if let Some(newer) = updates::available(file, &data.folder)? {
+            let change = json!([{ "changed deps": { newer: "update available" } }]);
+            all.insert(out.address(&data.folder), change);
+        }
+    }
     for out in data.all.iter().filter(|out| out.stage.is_none()) {
-        let is_meant = places.is_empty()
-            || places
-                .iter()
-                .any(|place| *place == out.file || out.at.starts_with(place));
-        if !is_meant {
+        if !is_meant(out) {
             continue;
         }
         let Some(change) = ops::out_change(&data.repo, out)? else {
             continue;
         };
-        let entry = all
-            .entry(out.address(&data.folder))
-            .or_insert_with(|| json!([{ "changed outs": {} }]));
-        entry[0]["changed outs"][out.shown(&data.folder)] = change.as_str().into();
+        let entry = all.entry(out.address(&data.folder)).or_insert_with(|| json!([]));
+        let Some(entries) = entry.as_array_mut() else {
+            continue;
+        };
+        if entries
+            .last()
+            .is_none_or(|last| last.get("changed outs").is_none())
+        {
+            entries.push(json!({ "changed outs": {} }));
+        }
+        if let Some(last) = entries.last_mut() {
+            last["changed outs"][out.shown(&data.folder)] = change.as_str().into();
+        }
     }
     Ok(all)
 }
