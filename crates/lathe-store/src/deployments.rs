@@ -117,7 +117,15 @@ pub(crate) fn declare(
         &format!("deployment/{name}"),
         &summary,
         &json!({}),
-    )
+    )?;
+    // An alias that names a version already is answered for at once.
+    if let Some((model, alias)) = spec.model_alias()
+        && get(tx, name)?.stable.is_none()
+        && let Some(version) = models::find_alias(tx, model, alias)?
+    {
+        set_stable(tx, name, version, now)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn get(tx: &Tx<'_>, name: &str) -> Result<Deployment> {
@@ -161,6 +169,31 @@ pub(crate) fn set_stable(tx: &Tx<'_>, name: &str, version: u32, now: Millis) -> 
         &summary,
         &data,
     )
+}
+
+/// Lets the deployments of an alias that was moved by itself be answered by the version that it names now.
+pub(crate) fn follow_alias(tx: &Tx<'_>, model: &str, alias: &str, version: u32, now: Millis) -> Result<()> {
+    let names = tx.query("SELECT name FROM deployments ORDER BY name", &[], |row| {
+        row.get::<String>(0)
+    })?;
+    for name in names {
+        let deployment = get(tx, &name)?;
+        if deployment.spec.model_alias() != Some((model, alias)) {
+            continue;
+        }
+        let reason = format!("`{model}@{alias}` was moved to version {version} by hand");
+        match &deployment.rollout {
+            Some(rollout) if rollout.to_version == version => {
+                rollouts::promote(tx, rollout.id, &reason, now)?
+            }
+            Some(rollout) if deployment.stable != Some(version) => {
+                rollouts::roll_back(tx, rollout.id, &reason, now)?;
+            }
+            _ => {}
+        }
+        set_stable(tx, &name, version, now)?;
+    }
+    Ok(())
 }
 
 fn return_to_previous(tx: &Tx<'_>, deployment: &Deployment, reason: &str, now: Millis) -> Result<()> {

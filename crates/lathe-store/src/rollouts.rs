@@ -121,7 +121,7 @@ fn advance(tx: &Tx<'_>, id: i64, step: usize, now: Millis) -> Result<()> {
     tell(tx, &Rollout { step, ..running }, "rollout.step", &summary, now)
 }
 
-fn promote(tx: &Tx<'_>, id: i64, reason: &str, now: Millis) -> Result<()> {
+pub(crate) fn promote(tx: &Tx<'_>, id: i64, reason: &str, now: Millis) -> Result<()> {
     let running = get_running(tx, id)?;
     let deployment = deployments::get(tx, &running.deployment)?;
     finish(tx, &running, RolloutState::Promoted, reason, now)?;

@@ -174,8 +174,27 @@ pub struct TargetStats {
 
 /// Latencies in buckets that grow by 2^(1/4) from 1 µs: a quantile is exact to 19 %. Adds up by bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Vec<u64>", into = "Vec<u64>")]
 pub struct LatencyHistogram(Vec<u64>);
+
+impl TryFrom<Vec<u64>> for LatencyHistogram {
+    type Error = String;
+
+    fn try_from(counts: Vec<u64>) -> Result<Self, String> {
+        // Sums of what servers tell must fit.
+        let sum = counts.iter().try_fold(0u64, |sum, count| sum.checked_add(*count));
+        match counts.len() <= Self::BUCKETS && sum.is_some_and(|sum| sum < 1 << 53) {
+            true => Ok(Self(counts)),
+            false => Err("these are no counts of latencies".into()),
+        }
+    }
+}
+
+impl From<LatencyHistogram> for Vec<u64> {
+    fn from(histogram: LatencyHistogram) -> Self {
+        histogram.0
+    }
+}
 
 impl LatencyHistogram {
     /// Up to 2^30 µs, about 18 minutes.

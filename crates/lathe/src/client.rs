@@ -71,12 +71,17 @@ pub struct Refused {
 impl Client {
     /// Connects to the place; an embedded store is opened, and made if it is not there.
     pub fn open(place: &Place) -> anyhow::Result<Self> {
+        Self::open_within(place, std::time::Duration::from_secs(120))
+    }
+
+    /// As [`Client::open`], with another patience for each call to a server.
+    pub fn open_within(place: &Place, patience: std::time::Duration) -> anyhow::Result<Self> {
         match place {
             Place::Server(url) => Ok(Self::Remote {
                 url: url.clone(),
                 agent: ureq::Agent::config_builder()
                     .http_status_as_error(false)
-                    .timeout_global(Some(std::time::Duration::from_secs(120)))
+                    .timeout_global(Some(patience))
                     .build()
                     .into(),
                 authorization: authorization(),

@@ -26,20 +26,30 @@ pub fn find(call: &Call, text: &str) -> anyhow::Result<Local> {
         });
     }
     let client = call.client()?;
-    let uri = location(&client, text)?;
+    let path = path_of(&client, text)?;
+    let fetched = tempfile::tempdir().context("no place for the model")?;
+    fetch(&client, &path, fetched.path()).with_context(|| format!("`{text}` cannot be fetched"))?;
+    Ok(Local {
+        path: fetched.path().to_owned(),
+        _fetched: Some(fetched),
+    })
+}
+
+/// The model and the alias of `models:/NAME@ALIAS`.
+pub fn alias_of(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix("models:/")?.split_once('@')
+}
+
+/// The path of a model of the records among the artifacts.
+pub fn path_of(client: &Client, text: &str) -> anyhow::Result<String> {
+    let uri = location(client, text)?;
     let path = uri.strip_prefix("mlflow-artifacts:").ok_or_else(|| {
         hinted(
             format!("`{text}` lies at `{uri}`, which only clients reach"),
             "download it and serve the folder",
         )
     })?;
-    let fetched = tempfile::tempdir().context("no place for the model")?;
-    fetch(&client, path.trim_matches('/'), fetched.path())
-        .with_context(|| format!("`{text}` cannot be fetched"))?;
-    Ok(Local {
-        path: fetched.path().to_owned(),
-        _fetched: Some(fetched),
-    })
+    Ok(path.trim_matches('/').to_owned())
 }
 
 fn location(client: &Client, text: &str) -> anyhow::Result<String> {
@@ -118,7 +128,7 @@ fn joined(uri: &str, inner: &str) -> String {
 }
 
 /// Brings every file below `path` of the artifacts into `folder`.
-fn fetch(client: &Client, path: &str, folder: &Path) -> anyhow::Result<()> {
+pub fn fetch(client: &Client, path: &str, folder: &Path) -> anyhow::Result<()> {
     let escaped = |path: &str| path.split('/').map(segment).collect::<Vec<_>>().join("/");
     let mut open = vec![(path.to_owned(), folder.to_owned())];
     while let Some((path, folder)) = open.pop() {
@@ -144,6 +154,7 @@ fn fetch(client: &Client, path: &str, folder: &Path) -> anyhow::Result<()> {
                 escaped(&inner)
             ))?;
             std::fs::write(&place, bytes)
+                .and_then(|()| std::fs::File::open(&place)?.sync_all())
                 .with_context(|| format!("failed to write `{}`", place.display()))?;
         }
     }

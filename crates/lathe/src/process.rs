@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use lathe_server::connections::{self, Patience};
+use lathe_server::connections::{self, Patience, Tls};
 use tokio::sync::watch;
 
 /// Lets `lathe … | head` end quietly instead of panicking on a closed pipe.
@@ -109,9 +109,14 @@ impl Stop {
 }
 
 /// Answers until asked to stop, then takes no more requests and lets those under way end.
-pub async fn serve_until_stopped(listener: tokio::net::TcpListener, router: axum::Router, stop: Stop) {
+pub async fn serve_until_stopped(
+    listener: tokio::net::TcpListener,
+    router: axum::Router,
+    tls: Option<Tls>,
+    stop: Stop,
+) {
     let (asked, ended) = tokio::sync::oneshot::channel::<()>();
-    let serve = connections::serve(listener, router, Patience::default(), async {
+    let serve = connections::serve(listener, router, Patience::default(), tls, async {
         // The sender is only dropped with this whole function.
         let _ = ended.await;
     });

@@ -199,6 +199,7 @@ impl Embedded {
             listener,
             router,
             Patience::default(),
+            None,
             std::future::pending(),
         ));
         Ok(format!("http://{address}"))

@@ -443,6 +443,10 @@ const OWN: &[Rule] = &[
     view("/api/v1/deployments/{name}/rollouts"),
     view("/api/v1/deployments/{name}/windows"),
     act("POST", "/api/v1/deployments/{name}/rollback", Role::Editor),
+    Rule {
+        is_data: true,
+        ..act("POST", "/api/v1/serving/reports", Role::Editor)
+    },
     view("/api/v1/events"),
     view("/events"),
     view("/api/v1/jobs"),

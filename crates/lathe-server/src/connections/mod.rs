@@ -3,6 +3,7 @@
 
 mod body;
 mod stream;
+mod tls;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,12 +20,15 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::Service as _;
 
 use body::Timed;
 use stream::Stream;
+
+pub use tls::{Tls, TlsError};
 
 /// How long a peer may take.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +68,7 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     patience: Patience,
+    tls: Option<Tls>,
     stop: impl Future<Output = ()>,
 ) {
     let (stopping, stopped) = watch::channel(false);
@@ -78,10 +83,13 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 // Answers are written whole; a platform that cannot say so only answers later.
                 let _ = stream.set_nodelay(true);
-                let answering = connection(stream, peer, router.clone(), patience, stopped.clone());
+                let (router, tls, stopped) = (router.clone(), tls.clone(), stopped.clone());
                 let closed = closed.clone();
                 tokio::spawn(async move {
-                    answering.await;
+                    match tls {
+                        None => connection(stream, peer, router, patience, stopped).await,
+                        Some(server) => secured(stream, peer, router, patience, server, stopped).await,
+                    }
                     drop(closed);
                 });
             }
@@ -107,13 +115,34 @@ fn is_of_peer(error: &std::io::Error) -> bool {
     )
 }
 
-async fn connection(
+async fn secured(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
     patience: Patience,
+    tls: Tls,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(patience.first_bytes, tls.accept(stream)) => greeted,
+        () = asked(&mut stopped) => return,
+    };
+    match greeted {
+        Ok(Ok(stream)) => connection(stream, peer, router, patience, stopped).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection does not speak TLS"),
+        Err(_) => tracing::debug!(%peer, "a connection began with nothing"),
+    }
+}
+
+async fn connection<S>(
+    stream: S,
+    peer: SocketAddr,
+    router: Router,
+    patience: Patience,
+    mut stopped: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let begun = tokio::time::timeout(patience.first_bytes, Stream::begin(stream, patience.write));
     let begun = tokio::select! {
         begun = begun => begun,

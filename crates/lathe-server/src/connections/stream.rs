@@ -4,15 +4,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 /// How a connection over HTTP/2 begins.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection whose first bytes were looked at, and whose peer has to read what it is sent.
-pub(super) struct Stream {
-    tcp: TcpStream,
+pub(super) struct Stream<S> {
+    inner: S,
     first: [u8; PREFACE.len()],
     /// The bytes of `first` that were not handed on yet.
     unread: std::ops::Range<usize>,
@@ -20,19 +19,19 @@ pub(super) struct Stream {
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Stream {
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// Reads until it is sure which protocol is spoken; tells whether that is HTTP/2.
-    pub(super) async fn begin(mut tcp: TcpStream, write_within: Duration) -> io::Result<(Self, bool)> {
+    pub(super) async fn begin(mut inner: S, write_within: Duration) -> io::Result<(Self, bool)> {
         let mut first = [0; PREFACE.len()];
         let mut length = 0;
         while length < first.len() && first[..length] == PREFACE[..length] {
-            match tcp.read(&mut first[length..]).await? {
+            match inner.read(&mut first[length..]).await? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 read => length += read,
             }
         }
         let stream = Self {
-            tcp,
+            inner,
             first,
             unread: 0..length,
             write_within,
@@ -58,7 +57,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -71,17 +70,17 @@ impl AsyncRead for Stream {
             self.unread.start += count;
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.tcp).poll_read(context, buffer)
+        Pin::new(&mut self.inner).poll_read(context, buffer)
     }
 }
 
-impl AsyncWrite for Stream {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        let result = Pin::new(&mut self.inner).poll_write(context, bytes);
         self.written(context, result)
     }
 
@@ -90,19 +89,19 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
+        let result = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
         self.written(context, result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(context)
+        Pin::new(&mut self.inner).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(context)
+        Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }

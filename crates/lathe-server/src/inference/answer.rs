@@ -310,12 +310,15 @@ fn record(
             prediction,
         };
         if samples.try_send(sample).is_err() {
-            deployments.inner.samples_dropped.fetch_add(1, Relaxed);
-            // Answers come first: a watcher that cannot keep up loses rows, and says so.
-            tracing::warn!(
-                deployment = live.name,
-                "the watcher is behind; a sample was dropped"
-            );
+            let dropped = deployments.inner.samples_dropped.fetch_add(1, Relaxed) + 1;
+            // Answers come first: a watcher that cannot keep up loses rows, and says so, but not for each.
+            if dropped.is_power_of_two() {
+                tracing::warn!(
+                    deployment = live.name,
+                    dropped,
+                    "the watcher is behind; samples are dropped"
+                );
+            }
         }
     }
 }

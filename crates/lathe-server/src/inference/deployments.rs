@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use lathe_blob::Artifacts;
 use lathe_serving::{Model, PythonPermission};
@@ -33,12 +34,24 @@ pub(super) struct Inner {
     /// Reads the model again that is served without records.
     reload: Option<Reload>,
     live: RwLock<BTreeMap<String, Arc<Live>>>,
+    /// Splits with a version that cannot be loaded, by deployment.
+    pub(super) failing: Mutex<BTreeMap<String, Failing>>,
     /// Deployments that somebody unloaded; they answer again when they are loaded.
     unloaded: Mutex<BTreeSet<String>>,
 }
 
 /// Reads a model that is served alone.
 pub type Reload = Box<dyn Fn() -> Result<Model, String> + Send + Sync>;
+
+/// A split with a version that cannot be loaded.
+pub(super) struct Failing {
+    pub(super) revision: i64,
+    pub(super) version: u32,
+    pub(super) reason: String,
+    /// When it is tried again.
+    pub(super) again_at: Instant,
+    pub(super) pause: Duration,
+}
 
 /// A version of the model repository.
 pub(super) struct IndexEntry {
@@ -96,6 +109,15 @@ impl Deployments {
         Self::with(Some((store, artifacts)), Some(samples), None, now, python)
     }
 
+    /// Deployments that are told what to answer with: see [`Deployments::take_over`].
+    pub fn told(
+        samples: Option<mpsc::Sender<Sample>>,
+        now: fn() -> Millis,
+        python: Option<PythonPermission>,
+    ) -> Self {
+        Self::with(None, samples, None, now, python)
+    }
+
     /// What answers for a version of a deployment in this process: `native`, or `python`, which executes what the model
     /// holds.
     pub(crate) fn runtime_of(&self, deployment: &str, version: u32) -> Option<&'static str> {
@@ -120,13 +142,14 @@ impl Deployments {
                 python,
                 reload,
                 live: RwLock::default(),
+                failing: Mutex::default(),
                 unloaded: Mutex::default(),
             }),
         }
     }
 
     /// Answers whose sample found no room.
-    pub(crate) fn samples_dropped(&self) -> u64 {
+    pub fn samples_dropped(&self) -> u64 {
         self.inner.samples_dropped.load(Relaxed)
     }
 
@@ -196,6 +219,18 @@ impl Deployments {
                 });
             }
         }
+        for (name, failing) in self.failing().iter() {
+            let version = failing.version.to_string();
+            let is_told = |entry: &IndexEntry| entry.name == *name && entry.version == version;
+            if !entries.iter().any(is_told) {
+                entries.push(IndexEntry {
+                    name: name.clone(),
+                    version,
+                    state: "UNAVAILABLE",
+                    reason: failing.reason.clone(),
+                });
+            }
+        }
         entries.extend(self.unloaded().iter().map(|name| IndexEntry {
             name: name.clone(),
             version: String::new(),
@@ -236,12 +271,40 @@ impl Deployments {
             return Ok(());
         }
         let was_unloaded = self.unloaded().remove(name);
-        self.read_again(name).await;
+        match self.inner.records {
+            Some(_) => self.read_again(name).await,
+            None => self.until_told(name).await,
+        }
         match self.get(name) {
             Some(live) => live.stable_model_or_refuse().map(drop),
             None if was_unloaded => Err(Refusal::NotReady(format!("`{name}` is not deployed any more"))),
             None => Ok(()),
         }
+    }
+
+    /// Whoever tells what to answer with does so within moments.
+    async fn until_told(&self, name: &str) {
+        for _ in 0..100 {
+            if self.get(name).is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Lets go of deployments that are not among these.
+    pub fn retain(&self, names: &BTreeSet<String>) {
+        self.write().retain(|name, _| names.contains(name));
+        self.failing().retain(|name, _| names.contains(name));
+    }
+
+    /// Why a deployment's split cannot be answered whole.
+    pub fn failure(&self, name: &str) -> Option<String> {
+        self.failing().get(name).map(|failing| failing.reason.clone())
+    }
+
+    pub(super) fn failing(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Failing>> {
+        self.inner.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_unloaded(&self, name: &str) -> bool {

@@ -1,18 +1,14 @@
 //! Keeps the models in step with the records: an alias that moves, or a rollout that goes on, swaps models without a
 //! dropped request; what the targets did is written down for the analysis.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lathe_blob::Artifacts;
-use lathe_serving::Model;
 use lathe_store::Store;
-use lathe_types::deployments::Deployment;
-use tokio::sync::Semaphore;
 
-use super::deployments::{Deployments, Live, LiveTarget, SHADOW_PLACES};
-use super::lane::Served;
+use super::deployments::Deployments;
 use super::source::version_folder;
+use super::split::{Counts, Folders, Split};
 
 /// How soon a change in the records is seen, and how often counters are written down.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -25,35 +21,22 @@ impl Deployments {
         let Some((store, _)) = self.inner.records.clone() else {
             return;
         };
-        // Splits that were swapped out may still be answering: their last counts come a round later.
-        let mut retired: Vec<Arc<Live>> = Vec::new();
+        let mut counts = Counts::default();
         let mut commits = store.commits();
         let mut looked = None::<tokio::time::Instant>;
         loop {
-            let before = self.all();
             let due = looked.is_none_or(|at| LOOK_AT_LEAST_EVERY < at.elapsed());
             if due || commits.has_changed().unwrap_or(true) {
                 commits.mark_unchanged();
                 looked = Some(tokio::time::Instant::now());
                 self.refresh().await;
             }
-            let now_live = self.all();
-            let stats = retired
-                .iter()
-                .chain(&now_live)
-                .flat_map(|live| live.targets.iter().filter_map(|target| target.take_stats(live)))
-                .collect::<Vec<_>>();
+            let stats = counts.take(&self);
             if !stats.is_empty()
                 && let Err(error) = store.add_target_stats(stats).await
             {
                 tracing::error!(%error, "counts of answers were lost");
             }
-            retired.retain(|live| 1 < Arc::strong_count(live));
-            retired.extend(
-                before
-                    .into_iter()
-                    .filter(|old| !now_live.iter().any(|live| Arc::ptr_eq(live, old))),
-            );
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -65,8 +48,10 @@ impl Deployments {
         };
         match store.list_deployments().await {
             Ok(deployments) => {
-                for deployment in deployments {
-                    self.swap(store, artifacts, deployment).await;
+                for split in deployments.iter().filter_map(Split::of) {
+                    if let Some(versions) = self.wanted(&split) {
+                        self.swap(store, artifacts, split, versions).await;
+                    }
                 }
             }
             Err(error) => tracing::error!(%error, "the deployments cannot be read; the last known go on"),
@@ -80,97 +65,22 @@ impl Deployments {
         };
         match store.list_deployments().await {
             Ok(deployments) => {
-                for deployment in deployments
-                    .into_iter()
-                    .filter(|deployment| deployment.name == name)
-                {
-                    self.replace(store, artifacts, deployment, None).await;
+                let named = deployments.iter().filter(|deployment| deployment.name == name);
+                for split in named.filter_map(Split::of) {
+                    let versions = split.targets.iter().map(|target| target.version).collect();
+                    self.swap(store, artifacts, split, versions).await;
                 }
             }
             Err(error) => tracing::error!(%error, "the deployments cannot be read; the last known go on"),
         }
     }
 
-    async fn swap(&self, store: &Store, artifacts: &Artifacts, deployment: Deployment) {
-        if self.is_unloaded(&deployment.name) {
-            return;
+    async fn swap(&self, store: &Store, artifacts: &Artifacts, split: Split, versions: Vec<u32>) {
+        let mut folders = Folders::new();
+        for version in versions {
+            let folder = version_folder(store, artifacts, &split.model, version).await;
+            folders.insert(version, folder.map_err(|error| error.message().to_owned()));
         }
-        let old = self.get(&deployment.name);
-        if old
-            .as_ref()
-            .is_some_and(|old| old.revision == deployment.revision)
-        {
-            return;
-        }
-        self.replace(store, artifacts, deployment, old).await;
-    }
-
-    async fn replace(
-        &self,
-        store: &Store,
-        artifacts: &Artifacts,
-        deployment: Deployment,
-        old: Option<Arc<Live>>,
-    ) {
-        let Some((model, _)) = deployment.spec.model_alias() else {
-            return;
-        };
-        let mut targets = Vec::new();
-        for target in deployment.targets() {
-            let known = old
-                .as_ref()
-                .filter(|old| old.model == model)
-                .and_then(|old| old.of_version(target.version))
-                .and_then(|known| known.model.as_ref().ok().cloned());
-            let loaded = match known {
-                Some(loaded) => Ok(loaded),
-                None => self.load_version(store, artifacts, model, target.version).await,
-            };
-            if let Err(reason) = &loaded {
-                tracing::error!(
-                    deployment = deployment.name,
-                    version = target.version,
-                    reason,
-                    "a model cannot be loaded"
-                );
-            }
-            targets.push(LiveTarget {
-                version: target.version,
-                role: target.role,
-                weight: target.weight,
-                fault: target.fault,
-                model: loaded,
-                counters: Mutex::default(),
-            });
-        }
-        let rollout = deployment.rollout.as_ref();
-        self.put(Live {
-            name: deployment.name.clone(),
-            model: model.to_owned(),
-            revision: deployment.revision,
-            rollout: rollout.map_or(0, |rollout| rollout.id),
-            step: rollout.map_or(0, |rollout| rollout.step),
-            targets,
-            shadow_places: Arc::new(Semaphore::new(SHADOW_PLACES)),
-        });
-    }
-
-    async fn load_version(
-        &self,
-        store: &Store,
-        artifacts: &Artifacts,
-        model: &str,
-        version: u32,
-    ) -> Result<Arc<Served>, String> {
-        let folder = version_folder(store, artifacts, model, version)
-            .await
-            .map_err(|error| error.message().to_owned())?;
-        let python = self.inner.python.clone();
-        let load = move || Model::load_with(&folder, python.as_ref()).map(Served::new);
-        match tokio::task::spawn_blocking(load).await {
-            Ok(Ok(served)) => Ok(Arc::new(served)),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
+        self.take_over(split, &folders).await;
     }
 }

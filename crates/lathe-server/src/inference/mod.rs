@@ -12,6 +12,7 @@ mod lane;
 mod metrics;
 mod oip;
 mod source;
+mod split;
 mod statistics;
 mod tensor;
 mod tensors;
@@ -31,6 +32,7 @@ use crate::{AppState, telemetry};
 pub use deployments::{Deployments, Reload};
 pub use source::version_folder;
 pub(crate) use source::{location_of_version, place_of};
+pub use split::{Counts, Folders, Split};
 
 /// Requests larger than this are refused.
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -71,9 +73,13 @@ async fn metrics(State(deployments): State<Deployments>) -> Response {
 /// One model that answers to `name`, without records: what `lathe serve` runs. `reload` reads it, and reads it again
 /// when a client asks for that.
 pub fn standalone(name: &str, reload: Reload, now: fn() -> Millis) -> Result<Router, String> {
+    Deployments::of_model(name, reload, now).map(alone)
+}
+
+/// The inference faces of these deployments, and nothing else.
+pub fn alone(deployments: Deployments) -> Router {
     let healthy = axum::routing::get(async || "OK");
-    let deployments = Deployments::of_model(name, reload, now)?;
-    Ok(Router::new()
+    Router::new()
         .merge(routes())
         .route("/health", healthy)
         .route("/version", axum::routing::get(async || env!("CARGO_PKG_VERSION")))
@@ -82,5 +88,5 @@ pub fn standalone(name: &str, reload: Reload, now: fn() -> Millis) -> Result<Rou
             let told = format!("`{}` is no path of this server; see `/v2`", uri.path());
             (StatusCode::NOT_FOUND, Json(serde_json::json!({ "error": told })))
         })
-        .with_state(deployments))
+        .with_state(deployments)
 }

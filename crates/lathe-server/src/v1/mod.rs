@@ -11,6 +11,7 @@ mod models;
 mod openapi;
 mod projects;
 mod samples;
+mod serving;
 mod steps;
 mod traces;
 mod webhooks;
@@ -36,6 +37,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .merge(openapi::routes())
         .merge(projects::routes())
         .merge(samples::routes())
+        .merge(serving::routes())
         .merge(steps::routes())
         .merge(traces::routes())
         .merge(webhooks::routes());

@@ -48,7 +48,7 @@ async fn served(patience: Patience) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let ended = tokio::spawn(serve(listener, router, patience, async {
+    let ended = tokio::spawn(serve(listener, router, patience, None, async {
         let _ = stopped.await;
     }));
     Served { address, stop, ended }

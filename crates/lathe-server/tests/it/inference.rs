@@ -4,7 +4,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use lathe_blob::ArtifactPath;
 use lathe_types::Millis;
-use lathe_types::deployments::{Fault, Role};
+use lathe_types::deployments::{Fault, Role, RolloutState};
 use serde_json::{Value, json};
 
 use crate::app::{App, NOW, app};
@@ -277,6 +277,115 @@ async fn moving_the_split_drops_no_request() {
         app.store.find_model_alias("m", "champion").await.unwrap(),
         Some(2)
     );
+}
+
+#[tokio::test]
+async fn an_alias_that_a_client_moves_takes_the_deployment_along() {
+    let app = serving().await;
+    let set = async |version: &str| {
+        let body = json!({"name": "m", "alias": "champion", "version": version});
+        app.post("registered-models/alias", body).await
+    };
+    set("2").await;
+    until(&app, "2", "2").await;
+    // Another alias is nobody's.
+    app.post(
+        "registered-models/alias",
+        json!({"name": "m", "alias": "other", "version": "1"}),
+    )
+    .await;
+    assert_eq!(app.store.get_deployment("m").await.unwrap().stable, Some(2));
+
+    // Moved to the version on its way, that is promoted; moved elsewhere, the rollout ends.
+    app.store.start_rollout("m", 1, None, Millis(NOW)).await.unwrap();
+    set("1").await;
+    let rollouts = app.store.list_rollouts("m", 9).await.unwrap();
+    assert_eq!(rollouts[0].state, RolloutState::Promoted);
+    assert!(rollouts[0].reason.as_ref().unwrap().contains("by hand"));
+    until(&app, "1", "1").await;
+    app.store.start_rollout("m", 2, None, Millis(NOW)).await.unwrap();
+    let run = app.post("runs/create", json!({"experiment_id": "0"})).await;
+    let uri = run["run"]["info"]["artifact_uri"].as_str().unwrap();
+    let version =
+        json!({"name": "m", "source": format!("{uri}/model"), "run_id": run["run"]["info"]["run_id"]});
+    app.post("model-versions/create", version).await;
+    set("3").await;
+    let rollouts = app.store.list_rollouts("m", 9).await.unwrap();
+    assert_eq!(rollouts[0].state, RolloutState::RolledBack);
+
+    // Version 3 has no files: what answered before goes on, and the index says why.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let (status, body) = infer(&app).await;
+    assert_eq!(
+        (status, &body["model_version"]),
+        (StatusCode::OK, &json!("1")),
+        "{body}"
+    );
+    let (_, index) = app.send("POST", "/v2/repository/index", "").await;
+    let third = index
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["version"] == "3");
+    assert_eq!(third.unwrap()["state"], "UNAVAILABLE", "{index}");
+    assert_ne!(third.unwrap()["reason"], "");
+    set("2").await;
+    until(&app, "2", "2").await;
+}
+
+#[tokio::test]
+async fn a_deployment_of_an_alias_that_is_there_answers_at_once() {
+    let app = serving().await;
+    app.post(
+        "registered-models/alias",
+        json!({"name": "m", "alias": "best", "version": "2"}),
+    )
+    .await;
+    let spec = json!({ "project": { "name": "q" }, "deployment": { "n": { "model": "models:/m@best" } } });
+    app.store
+        .declare_project(
+            "q",
+            "/nowhere".into(),
+            serde_json::from_value(spec).unwrap(),
+            Millis(NOW),
+        )
+        .await
+        .unwrap();
+    assert_eq!(app.store.get_deployment("n").await.unwrap().stable, Some(2));
+}
+
+#[tokio::test]
+async fn what_a_replica_reports_is_counted_and_watched() {
+    let mut app = serving().await;
+    infer(&app).await;
+    let sample = app.samples.recv().await.unwrap();
+    let stats = json!({"deployment": "m", "rollout": 7, "step": 1, "version": 2, "role": "canary",
+        "requests": 5, "errors": 1, "latency": [0, 5]});
+    let report = json!({"stats": [stats], "samples": [sample]});
+    let (status, told) = app
+        .send("POST", "/api/v1/serving/reports", &report.to_string())
+        .await;
+    assert_eq!((status, &told["samples"]), (StatusCode::OK, &json!(1)), "{told}");
+    assert_eq!(app.samples.recv().await.unwrap(), sample);
+    assert_eq!(counted_now(&app, 7, 1, Role::Canary).await, (5, 1));
+    for (wrong, status) in [
+        (
+            json!({"stats": [{"deployment": "nobody", "rollout": 0, "step": 0, "version": 2, "role": "stable",
+            "requests": 5, "errors": 1, "latency": []}]}),
+            404,
+        ),
+        (
+            json!({"stats": [{"deployment": "m", "rollout": 0, "step": 0, "version": 2, "role": "stable",
+            "requests": 5, "errors": 1, "latency": vec![1; 200]}]}),
+            400,
+        ),
+        (json!({"other": []}), 400),
+    ] {
+        let (told, body) = app
+            .send("POST", "/api/v1/serving/reports", &wrong.to_string())
+            .await;
+        assert_eq!(told.as_u16(), status, "{wrong}: {body}");
+    }
 }
 
 /// Requests and errors of a target, once they are written down.

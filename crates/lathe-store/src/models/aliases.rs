@@ -4,14 +4,18 @@ use lathe_types::Millis;
 use serde_json::json;
 
 use super::{get_model, get_version, touch};
-use crate::{Result, Store, Tx, Value, events, webhooks};
+use crate::{Result, Store, Tx, Value, deployments, events, webhooks};
 
 impl Store {
-    /// Lets an alias name a version; it names no other from then on.
+    /// Lets an alias name a version; it names no other from then on. Deployments of the alias are answered by that
+    /// version, and rollouts of theirs end: whoever moves the alias has decided.
     pub async fn set_model_alias(&self, name: &str, alias: &str, version: u32, now: Millis) -> Result<()> {
         let (name, alias) = (name.to_owned(), alias.to_owned());
-        self.write(move |tx| set_alias(tx, &name, &alias, version, now))
-            .await
+        self.write(move |tx| {
+            set_alias(tx, &name, &alias, version, now)?;
+            deployments::follow_alias(tx, &name, &alias, version, now)
+        })
+        .await
     }
 
     /// Takes an alias away; one that is not there is fine.

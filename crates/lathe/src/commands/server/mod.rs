@@ -189,7 +189,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
 
         announce(call, &url, started)?;
         let router = lathe_server::router(state);
-        process::serve_until_stopped(listener, router, stop).await;
+        process::serve_until_stopped(listener, router, None, stop).await;
         loops.shutdown().await;
         Ok(Outcome::Done)
     })

@@ -1,0 +1,218 @@
+//! Splits: what a deployment is to answer with at one moment, wherever that is written down; and how one is taken over.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use lathe_serving::Model;
+use lathe_types::deployments::{Deployment, Role, Target, TargetStats};
+use lathe_types::samples::Sample;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use super::deployments::{Deployments, Failing, Live, LiveTarget, SHADOW_PLACES};
+use super::lane::Served;
+
+/// A version that cannot be loaded is tried again after this, then after twice as long, and so on.
+const PAUSE: Duration = Duration::from_secs(1);
+/// It is tried at least this often.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// What a deployment answers with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Split {
+    /// The deployment.
+    pub name: String,
+    /// The model that its versions are of.
+    pub model: String,
+    /// Another one replaces what is there.
+    pub revision: i64,
+    /// The rollout under way, else 0.
+    pub rollout: i64,
+    /// The step of that rollout.
+    pub step: usize,
+    /// The versions.
+    pub targets: Vec<Target>,
+}
+
+/// Where the files of versions lie, or why that is not known.
+pub type Folders = BTreeMap<u32, Result<PathBuf, String>>;
+
+impl Split {
+    /// Of a deployment as the records have it; none if it names no alias.
+    pub fn of(deployment: &Deployment) -> Option<Self> {
+        let (model, _) = deployment.spec.model_alias()?;
+        let rollout = deployment.rollout.as_ref();
+        Some(Self {
+            name: deployment.name.clone(),
+            model: model.to_owned(),
+            revision: deployment.revision,
+            rollout: rollout.map_or(0, |rollout| rollout.id),
+            step: rollout.map_or(0, |rollout| rollout.step),
+            targets: deployment.targets(),
+        })
+    }
+}
+
+impl Deployments {
+    /// The versions that have to be loaded to take a split over; none if there is nothing to do, or not yet.
+    pub fn wanted(&self, split: &Split) -> Option<Vec<u32>> {
+        if self.is_unloaded(&split.name) {
+            return None;
+        }
+        if let Some(failing) = self.failing().get(&split.name)
+            && failing.revision == split.revision
+        {
+            if Instant::now() < failing.again_at {
+                return None;
+            }
+        } else if self
+            .get(&split.name)
+            .is_some_and(|live| live.revision == split.revision)
+        {
+            return None;
+        }
+        let loaded = |version: u32| self.loaded(split, version).is_some();
+        let versions = split.targets.iter().map(|target| target.version);
+        Some(versions.filter(|version| !loaded(*version)).collect())
+    }
+
+    /// Whether everything of a split answers as it says.
+    pub fn has_taken(&self, split: &Split) -> bool {
+        let is_live = |live: Arc<Live>| live.revision == split.revision;
+        self.get(&split.name).is_some_and(is_live) && !self.failing().contains_key(&split.name)
+    }
+
+    fn loaded(&self, split: &Split, version: u32) -> Option<Arc<Served>> {
+        let live = self.get(&split.name).filter(|live| live.model == split.model)?;
+        live.of_version(version)?.model.as_ref().ok().cloned()
+    }
+
+    /// Takes a split over. Versions that have a folder are loaded from it, and warmed up; the others go on as they are
+    /// loaded. Where the stable version cannot be loaded, whatever answered before goes on, and it is tried again.
+    pub async fn take_over(&self, split: Split, folders: &Folders) {
+        let mut targets = Vec::new();
+        let mut failed = None;
+        for target in &split.targets {
+            let model = match folders.get(&target.version) {
+                Some(Ok(folder)) => self.load_folder(folder).await,
+                Some(Err(reason)) => Err(reason.clone()),
+                None => self
+                    .loaded(&split, target.version)
+                    .ok_or_else(|| "it is not loaded".to_owned()),
+            };
+            if let Err(reason) = &model {
+                tracing::error!(
+                    deployment = split.name,
+                    version = target.version,
+                    reason,
+                    "a model cannot be loaded"
+                );
+                failed = Some((target.version, reason.clone()));
+            }
+            targets.push(LiveTarget {
+                version: target.version,
+                role: target.role,
+                weight: target.weight,
+                fault: target.fault,
+                model,
+                counters: Mutex::default(),
+            });
+        }
+        self.note(&split, failed);
+        let stable_fails = targets
+            .iter()
+            .any(|target| target.role == Role::Stable && target.model.is_err());
+        if stable_fails
+            && self
+                .get(&split.name)
+                .is_some_and(|live| live.stable_model().is_some())
+        {
+            return;
+        }
+        self.put(Live {
+            name: split.name,
+            model: split.model,
+            revision: split.revision,
+            rollout: split.rollout,
+            step: split.step,
+            targets,
+            shadow_places: Arc::new(Semaphore::new(SHADOW_PLACES)),
+        });
+    }
+
+    /// Hands a sample to the watcher; false if that has no room.
+    pub(crate) fn watch(&self, sample: Sample) -> bool {
+        let sent = self
+            .inner
+            .samples
+            .as_ref()
+            .is_some_and(|samples| samples.try_send(sample).is_ok());
+        if !sent {
+            self.inner.samples_dropped.fetch_add(1, Relaxed);
+        }
+        sent
+    }
+
+    async fn load_folder(&self, folder: &Path) -> Result<Arc<Served>, String> {
+        let (folder, python) = (folder.to_owned(), self.inner.python.clone());
+        let load = move || Model::load_with(&folder, python.as_ref()).map(Served::new);
+        match tokio::task::spawn_blocking(load).await {
+            Ok(Ok(served)) => Ok(Arc::new(served)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Remembers when to try a split again whose version `failed`.
+    fn note(&self, split: &Split, failed: Option<(u32, String)>) {
+        let mut failing = self.failing();
+        let before = failing.remove(&split.name);
+        let Some((version, reason)) = failed else {
+            return;
+        };
+        let pause = match before.filter(|before| before.revision == split.revision) {
+            Some(before) => (before.pause * 2).min(PAUSE_MAX),
+            None => PAUSE,
+        };
+        let entry = Failing {
+            revision: split.revision,
+            version,
+            reason,
+            again_at: Instant::now() + pause,
+            pause,
+        };
+        failing.insert(split.name.clone(), entry);
+    }
+}
+
+/// What the targets did, since it was taken last. Splits that were swapped out may still be answering: they are asked
+/// until nobody holds them any more.
+#[derive(Default)]
+pub struct Counts {
+    seen: Vec<Arc<Live>>,
+    retired: Vec<Arc<Live>>,
+}
+
+impl Counts {
+    /// Takes what was counted.
+    pub fn take(&mut self, deployments: &Deployments) -> Vec<TargetStats> {
+        let live = deployments.all();
+        let gone = |old: &Arc<Live>| !live.iter().any(|now| Arc::ptr_eq(now, old));
+        self.retired.extend(self.seen.drain(..).filter(gone));
+        let mut stats = Vec::new();
+        self.retired.retain(|old| {
+            // Asked before counting: whoever held it until now has counted by then.
+            let is_held = 1 < Arc::strong_count(old);
+            stats.extend(old.targets.iter().filter_map(|target| target.take_stats(old)));
+            is_held
+        });
+        for now in &live {
+            stats.extend(now.targets.iter().filter_map(|target| target.take_stats(now)));
+        }
+        self.seen = live;
+        stats
+    }
+}

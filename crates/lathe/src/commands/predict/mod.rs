@@ -1,0 +1,258 @@
+mod journal;
+mod read;
+mod write;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use lathe_serving::Model;
+use serde_json::json;
+
+use super::Call;
+use crate::exit::{Outcome, hinted};
+use crate::python_models::PythonArgs;
+use crate::terminal;
+use journal::Journal;
+use read::{Piece, Reader};
+use write::Written;
+
+/// Pieces that are read ahead of the one that is written, for each thread.
+const AHEAD: usize = 4;
+/// How often the terminal is told.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+
+/// Answer the rows of a file, without a server.
+///
+/// CSV with a header, or JSON lines with an object each; told by the ends of the files' names. One row of answers for
+/// each row, in their order. A run that was killed goes on where it was when it is started again.
+///
+/// Examples:
+///   lathe predict ./model rows.csv -o answers.csv
+///   lathe predict model.ubj rows.jsonl -o answers.jsonl
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// An MLflow model folder, or a model file.
+    model: PathBuf,
+    /// The rows: `.csv`, `.jsonl` or `.ndjson`.
+    input: PathBuf,
+    /// Where the answers go: `.csv`, `.jsonl` or `.ndjson`.
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Rows that are answered at once; one thread for each core if absent.
+    #[arg(short, long, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    #[command(flatten)]
+    python: PythonArgs,
+}
+
+/// How rows are written down.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Format {
+    Csv,
+    JsonLines,
+}
+
+impl Format {
+    fn of(path: &Path) -> anyhow::Result<Self> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("csv") => Ok(Self::Csv),
+            Some("jsonl" | "ndjson") => Ok(Self::JsonLines),
+            _ => Err(hinted(
+                format!("the format of `{}` is not known", path.display()),
+                "name a `.csv`, `.jsonl` or `.ndjson` file",
+            )),
+        }
+    }
+}
+
+/// Predicts and writes.
+pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
+    let started = Instant::now();
+    let at = |path: &Path| call.folder.join(path);
+    let (read, write) = (Format::of(&args.input)?, Format::of(&args.output)?);
+    let (source, input, output) = (at(&args.model), at(&args.input), at(&args.output));
+    let model = Model::load_with(&source, args.python.permission()?.as_ref())
+        .with_context(|| format!("the model in `{}` cannot be used", source.display()))?;
+    let threads = match (args.jobs, model.processes()) {
+        (Some(jobs), _) => jobs.into(),
+        (None, Some(processes)) => processes,
+        (None, None) => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let mut journal = Journal::open(&source, &input, &output)?;
+    let resumed = journal.done.rows;
+    let rows = match answer(
+        &model,
+        &input,
+        read,
+        write,
+        threads,
+        &mut journal,
+        call.quiet || call.json,
+    ) {
+        Ok(rows) => rows,
+        Err(error) => {
+            journal.discard();
+            return Err(error.context(format!("the rows of `{}` cannot be answered", input.display())));
+        }
+    };
+    journal.finish()?;
+    let seconds = started.elapsed().as_secs_f64();
+    if call.json {
+        terminal::print_json(
+            &json!({ "rows": rows, "resumed_rows": resumed, "seconds": seconds, "output": args.output }),
+        )?;
+    } else {
+        let before = match resumed {
+            0 => String::new(),
+            resumed => format!(" ({resumed} of them before)"),
+        };
+        println!(
+            "{rows} rows answered{before} in {seconds:.2} s: {}",
+            args.output.display()
+        );
+    }
+    Ok(Outcome::Done)
+}
+
+/// Reads pieces, answers them on several threads, and writes them in their order; tells how many rows there are.
+fn answer(
+    model: &Model,
+    input: &Path,
+    read: Format,
+    write: Format,
+    threads: usize,
+    journal: &mut Journal,
+    quiet: bool,
+) -> anyhow::Result<u64> {
+    let mut reader = Reader::open(input, read, &journal.done)?;
+    let mut told = Told::new(input, quiet);
+    std::thread::scope(|scope| {
+        let (pieces, to_answer) = channel::<Piece>();
+        // A place is taken for each piece that is read and given back once it is written: nothing piles up.
+        let (take_place, give_place) = sync_channel::<()>(threads * AHEAD);
+        let to_answer = Arc::new(Mutex::new(to_answer));
+        let (answered, to_write) = channel::<(usize, anyhow::Result<Written>)>();
+        let failed = answered.clone();
+        scope.spawn(move || {
+            let mut index = 0;
+            while take_place.send(()).is_ok() {
+                match reader.piece(index) {
+                    Ok(Some(piece)) => match pieces.send(piece) {
+                        Ok(()) => index += 1,
+                        Err(_) => return,
+                    },
+                    Ok(None) => return,
+                    Err(error) => {
+                        // Whoever writes has gone if nobody listens.
+                        let _ = failed.send((index, Err(error)));
+                        return;
+                    }
+                }
+            }
+        });
+        for _ in 0..threads {
+            let (to_answer, answered) = (to_answer.clone(), answered.clone());
+            scope.spawn(move || work(model, write, &to_answer, &answered));
+        }
+        drop((to_answer, answered));
+        let mut waiting = BTreeMap::new();
+        let mut next = 0;
+        for (index, piece) in to_write {
+            waiting.insert(index, piece);
+            while let Some(piece) = waiting.remove(&next) {
+                journal.write(piece?)?;
+                next += 1;
+                told.tell(journal);
+                // The reader may have ended already.
+                let _ = give_place.try_recv();
+            }
+        }
+        told.end();
+        Ok(journal.done.rows)
+    })
+}
+
+fn work(
+    model: &Model,
+    write: Format,
+    pieces: &Mutex<Receiver<Piece>>,
+    answered: &Sender<(usize, anyhow::Result<Written>)>,
+) {
+    loop {
+        let next = {
+            let Ok(pieces) = pieces.lock() else { return };
+            pieces.recv()
+        };
+        let Ok(piece) = next else { return };
+        let index = piece.index;
+        // Without its answer the others would wait for ever.
+        let done = catch_unwind(AssertUnwindSafe(|| one(model, write, piece)))
+            .unwrap_or_else(|_| Err(anyhow!("the model broke off")));
+        if answered.send((index, done)).is_err() {
+            return;
+        }
+    }
+}
+
+fn one(model: &Model, write: Format, piece: Piece) -> anyhow::Result<Written> {
+    let place = format!("in the {} rows after row {}", piece.rows(), piece.first_row);
+    let answers = piece
+        .table(model.signature())
+        .and_then(|table| Ok(model.predict(&table)?))
+        .context(place)?;
+    Written::new(&answers, write, &piece)
+}
+
+/// The line on the terminal that tells how far it is.
+struct Told {
+    input_bytes: u64,
+    started: Instant,
+    last: Instant,
+    shown: bool,
+    quiet: bool,
+    rows_before: Option<u64>,
+}
+
+impl Told {
+    fn new(input: &Path, quiet: bool) -> Self {
+        Self {
+            input_bytes: std::fs::metadata(input).map_or(0, |metadata| metadata.len()),
+            started: Instant::now(),
+            last: Instant::now(),
+            shown: false,
+            quiet: quiet || !std::io::stderr().is_terminal(),
+            rows_before: None,
+        }
+    }
+
+    fn tell(&mut self, journal: &Journal) {
+        let done = &journal.done;
+        let before = *self.rows_before.get_or_insert(done.rows);
+        if self.quiet || self.last.elapsed() < TELL_EVERY {
+            return;
+        }
+        self.last = Instant::now();
+        self.shown = true;
+        let percent = 100.0 * done.input_offset as f64 / self.input_bytes.max(1) as f64;
+        let speed = (done.rows - before) as f64 / self.started.elapsed().as_secs_f64();
+        // A terminal that cannot be written to shows nothing.
+        let _ = write!(
+            std::io::stderr(),
+            "\r{percent:.0} %, {} rows, {speed:.0} a second ",
+            done.rows
+        );
+    }
+
+    fn end(&self) {
+        if self.shown {
+            let _ = writeln!(std::io::stderr());
+        }
+    }
+}
