@@ -127,7 +127,7 @@ def make_bucket(environment):
 
 def test(environment):
     env = {**os.environ, **environment, "LATHE_LARGE_MIB": os.environ.get("LATHE_LARGE_MIB", "2048")}
-    subprocess.run(["cargo", "build", "--bin", "lathe", "--example", "s3_server", "-p", "lathe", "-p", "lathe-blob"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--workspace", "--bin", "lathe", "--example", "s3_server"], cwd=ROOT, check=True)
     rust = subprocess.run(["cargo", "test", "-p", "lathe-blob", "--test", "it", "s3::"], cwd=ROOT, env=env)
     python = subprocess.run(
         [PYTHON, "-m", "pytest", "-v", "--color=no", "tests/python/test_artifacts.py"],

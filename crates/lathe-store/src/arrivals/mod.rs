@@ -19,8 +19,11 @@ use crate::{Error, Result, Store, Tx, Value, runs};
 const CALLS_MAX: i64 = 2_048;
 /// Points that are moved by one change, unless the writer lags behind; bounds how long others wait for it.
 const POINTS: usize = 16_384;
-/// Points that wait before the writer moves some between two groups of changes.
-const WAITING: u64 = 131_072;
+/// What waits before the writer moves some between two groups of changes, in points. The more wait, the more of them share
+/// a block, and the longer a search takes that needs all of them in their place: about a second at most.
+const WAITING: u64 = 524_288;
+/// What a call costs at least, in points.
+const CALL: usize = 4;
 
 /// How many points wait, as far as this process knows; shared with the writer.
 #[derive(Clone)]
@@ -35,7 +38,7 @@ impl Default for Backlog {
 
 impl Backlog {
     fn grew(&self, points: usize) {
-        self.0.fetch_add(points as u64, Ordering::Relaxed);
+        self.0.fetch_add(points.max(CALL) as u64, Ordering::Relaxed);
     }
 
     /// Whether there is something to do for a writer with nothing else to do.
@@ -192,7 +195,7 @@ fn due(tx: &Tx<'_>, of: Option<&RunId>) -> Result<Option<Due>> {
     }))
 }
 
-/// Moves about so many points of one run to their place; how many it were.
+/// Moves about so many points of one run to their place; how many it were, with what a call costs.
 fn settle(tx: &Tx<'_>, due: &Due, points_max: usize) -> Result<usize> {
     let oldest = "SELECT run_no FROM metric_arrivals WHERE arrival_no <= ?1 ORDER BY arrival_no LIMIT 1";
     let run_no = match due.run_no {
@@ -211,7 +214,7 @@ fn settle(tx: &Tx<'_>, due: &Due, points_max: usize) -> Result<usize> {
             if count < points_max {
                 last = Some(row.get::<i64>(0)?);
                 calls.push(row.get::<Vec<u8>>(1)?);
-                count += points::count(&calls[calls.len() - 1])?;
+                count += points::count(&calls[calls.len() - 1])?.max(CALL);
             }
             Ok(())
         },

@@ -1,9 +1,10 @@
 //! New points find their blocks, are merged into them, and blocks that grew too long are split.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use super::{Point, blocks, columns};
-use crate::{Result, Row, Tx, Value, rows};
+use crate::{Result, Tx, Value, rows};
 
 /// Metrics whose blocks are looked for by one statement. Few sizes, so that few statements are kept parsed.
 const SIZES: [usize; 4] = [128, 32, 8, 1];
@@ -124,7 +125,7 @@ fn merged(old: &[Point], new: &[Point]) -> Vec<Point> {
 
 /// For each metric the block in which its first point belongs: the last one that begins no later, else the first of all.
 fn targets(tx: &Tx<'_>, run_no: i64, pending: &[Pending<'_>]) -> Result<Vec<(usize, Option<Target>)>> {
-    let mut found: Vec<(usize, Option<Target>)> = (0..pending.len()).map(|place| (place, None)).collect();
+    let mut found = Vec::with_capacity(pending.len());
     let mut begin = 0;
     while begin < pending.len() {
         let left = pending.len() - begin;
@@ -134,36 +135,58 @@ fn targets(tx: &Tx<'_>, run_no: i64, pending: &[Pending<'_>]) -> Result<Vec<(usi
             params.extend(columns(place as i64, metric.key, &metric.points[0]));
         }
         params.push(run_no.into());
-        tx.for_each(&targets_sql(size), &params, |row| {
-            let (place, target) = target(row)?;
-            found[place].1 = Some(target);
-            Ok(())
+        let numbers = tx.query(&neighbours_sql(size), &params, |row| {
+            let place = row.get::<i64>(0)? as usize;
+            let [before, after, second]: [Option<i64>; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
+            Ok(match before {
+                Some(before) => (place, Some(before), after),
+                None => (place, after, second),
+            })
         })?;
+        let wanted = numbers
+            .iter()
+            .flat_map(|(_, target, next)| target.iter().chain(next));
+        let mut blocks = blocks(tx, wanted)?;
+        for (place, target, next) in numbers {
+            let next = next.and_then(|next| blocks.get(&next)?.first().copied());
+            let target = target.and_then(|block_no| {
+                let points = blocks.remove(&block_no)?;
+                Some(Target {
+                    block_no,
+                    points,
+                    next,
+                })
+            });
+            found.push((place, target));
+        }
         begin += size;
     }
     Ok(found)
 }
 
-fn target(row: &Row<'_>) -> Result<(usize, Target)> {
-    let mut points = Vec::new();
-    blocks::read(&row.get::<Vec<u8>>(2)?, &mut points)?;
-    let next = match row.get::<Option<i64>>(3)? {
-        None => None,
-        Some(at) => Some(Point {
-            at,
-            step: row.get(4)?,
-            value: if row.get(6)? { f64::NAN } else { row.get(5)? },
-        }),
-    };
-    let target = Target {
-        block_no: row.get(1)?,
-        points,
-        next,
-    };
-    Ok((row.get::<i64>(0)? as usize, target))
+fn blocks<'a>(tx: &Tx<'_>, wanted: impl Iterator<Item = &'a i64>) -> Result<HashMap<i64, Vec<Point>>> {
+    let wanted: Vec<i64> = wanted.copied().collect();
+    let mut found = HashMap::with_capacity(wanted.len());
+    for numbers in wanted.chunks(rows::NUMBERS_MAX) {
+        let numbers = rows::padded(numbers.iter().copied());
+        let sql = format!(
+            "SELECT block_no, points FROM metric_blocks WHERE block_no IN ({})",
+            vec!["?"; numbers.len()].join(",")
+        );
+        let numbers: Vec<Value> = numbers.into_iter().map(Value::from).collect();
+        tx.for_each(&sql, &numbers, |row| {
+            let mut points = Vec::new();
+            blocks::read(&row.get::<Vec<u8>>(1)?, &mut points)?;
+            found.insert(row.get(0)?, points);
+            Ok(())
+        })?;
+    }
+    Ok(found)
 }
 
-fn targets_sql(size: usize) -> String {
+/// For each wanted point the last block that begins no later and the first two that begin later. Single numbers, each
+/// from the index: a join would be PostgreSQL's to plan, which takes a new table for a small one and reads all of it.
+fn neighbours_sql(size: usize) -> String {
     let mut wanted = String::new();
     for place in 0..size {
         let first = place * COLUMNS + 1;
@@ -180,16 +203,17 @@ fn targets_sql(size: usize) -> String {
         "SELECT block_no FROM metric_blocks WHERE run_no = ?{} AND key = w.key",
         size * COLUMNS + 1
     );
+    let later = format!(
+        "{of_metric} AND (at, step, value, is_nan) > (w.at, w.step, w.value, w.is_nan)
+         ORDER BY at, step, value, is_nan LIMIT 1"
+    );
     format!(
         "WITH wanted (place, key, at, step, value, is_nan) AS (VALUES {wanted})
-         SELECT w.place, b.block_no, b.points, n.at, n.step, n.value, n.is_nan
-         FROM wanted AS w
-         JOIN metric_blocks AS b ON b.block_no = COALESCE(
+         SELECT w.place,
              ({of_metric} AND (at, step, value, is_nan) <= (w.at, w.step, w.value, w.is_nan)
               ORDER BY at DESC, step DESC, value DESC, is_nan DESC LIMIT 1),
-             ({of_metric} ORDER BY at, step, value, is_nan LIMIT 1))
-         LEFT JOIN metric_blocks AS n ON n.block_no =
-             ({of_metric} AND (at, step, value, is_nan) > (b.at, b.step, b.value, b.is_nan)
-              ORDER BY at, step, value, is_nan LIMIT 1)"
+             ({later}),
+             ({later} OFFSET 1)
+         FROM wanted AS w"
     )
 }
