@@ -176,8 +176,9 @@ impl Writer {
                     self.put(word);
                 }
             } else {
-                // A word that is longer than what is left of the line gets a line of its own.
-                if WIDTH < self.column + count && indent < self.column && !self.unbroken {
+                // A word that is longer than what is left of the line gets a line of its own. The dumper breaks keys so
+                // too, and cannot read them afterwards; a lock that nobody can read is no use.
+                if split && WIDTH < self.column + count && indent < self.column && !self.unbroken {
                     self.line_break(indent);
                 }
                 self.put(word);
@@ -379,6 +380,13 @@ fn escape(c: char) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_key_can_be_read_again() {
+        let key = format!("{} {}", "b".repeat(22), "1".repeat(70));
+        let map = Node::new(Value::Map(vec![(Node::text(&key), Node::text("x"))]));
+        assert_eq!(crate::read(&emit(&map)).unwrap(), map);
+    }
 
     /// The right side was written by ruamel 0.19.
     #[test]
