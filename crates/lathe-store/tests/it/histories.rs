@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use lathe_store::{Interval, Store, Value};
+use lathe_store::{Interval, Store};
 use lathe_types::metrics::{Metric, NewMetric};
 use lathe_types::runs::LogBatch;
 use lathe_types::tags::PageRequest;
 use lathe_types::{Millis, RunId};
 
 use crate::arrivals::run;
-use crate::{location, store};
+use crate::store;
 
 /// Numbers without order, the same in every run (Steele and others 2014, SplitMix).
 struct Numbers(u64);
@@ -152,44 +152,4 @@ async fn a_thinned_history_is_in_the_order_of_steps() {
         .await
         .unwrap();
     assert!(found.is_empty());
-}
-
-#[tokio::test]
-async fn a_database_with_a_row_for_each_point_is_brought_up_to_date() {
-    let (folder, store) = store();
-    let (long, short) = (run(&store, 1).await, run(&store, 2).await);
-    let short_id = short.clone();
-    store
-        .write(move |tx| {
-            tx.batch(
-                "DROP TABLE metric_blocks;
-                 CREATE TABLE metrics (run_no BIGINT NOT NULL, key VARCHAR NOT NULL, at BIGINT NOT NULL,
-                     step BIGINT NOT NULL, value DOUBLE PRECISION NOT NULL, is_nan BIGINT NOT NULL,
-                     PRIMARY KEY (run_no, key, at, step, value, is_nan));
-                 DELETE FROM lathe_schema WHERE 11 <= version;
-                 WITH RECURSIVE steps (step) AS (SELECT 0 UNION ALL SELECT step + 1 FROM steps WHERE step < 69999)
-                 INSERT INTO metrics SELECT run_no, 'long', 1000 + step, step, step / 8.0, 0 FROM steps, runs
-                 WHERE run_id = '00000000000000000000000000000001'",
-            )?;
-            for (key, is_nan) in [("a", 0), ("b", 1)] {
-                tx.execute(
-                    "INSERT INTO metrics SELECT run_no, ?1, 5, -6, 0, ?2 FROM runs WHERE run_id = ?3",
-                    &[key.into(), Value::Int(is_nan), short_id.as_str().into()],
-                )?;
-            }
-            Ok(())
-        })
-        .await
-        .unwrap();
-    drop(store);
-    let store = Store::open(&location(folder.path())).unwrap();
-    let found = history(&store, &long, "long", 25_000).await;
-    assert_eq!(found.len(), 70_000);
-    assert!(found.iter().enumerate().all(|(step, found)| {
-        *found == point("long", 1000 + step as i64, step as i64, step as f64 / 8.0)
-    }));
-    assert_eq!(history(&store, &short, "a", 9).await, [point("a", 5, -6, 0.0)]);
-    assert!(history(&store, &short, "b", 9).await[0].value.is_nan());
-    log(&store, &long, &[point("long", 999, 0, 1.0)]).await;
-    assert_eq!(history(&store, &long, "long", 30_000).await.len(), 70_001);
 }
