@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Span;
 use crate::executions::StageUsage;
+use crate::jobs::JobState;
 use crate::project::EnvironmentSpec;
 
 /// The kind of the jobs that steps are.
@@ -93,6 +94,34 @@ pub enum StepLine {
     Output(String),
     /// The worker says this.
     Note(String),
+}
+
+/// A step that a worker has now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClaimedStep {
+    /// The step's number.
+    pub id: i64,
+    /// Counts from 1.
+    pub attempt: u32,
+    /// What is to be done.
+    pub step: Step,
+}
+
+/// Where a step stands, and what it told since it was last asked after.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepProgress {
+    /// As of the job that it is.
+    pub state: JobState,
+    /// Counts from 1; 0 before a worker had it.
+    pub attempt: u32,
+    /// Who has it.
+    pub worker: Option<String>,
+    /// In order; more may follow.
+    pub output: Vec<StepOutput>,
+    /// What came of it, once it is done.
+    pub result: Option<StepResult>,
+    /// Why it failed, or why the attempt before did.
+    pub error: Option<String>,
 }
 
 /// A place in what a step told: the attempt, and bytes since it began.

@@ -174,19 +174,24 @@ fn recorded(file: &StepFile) -> Recorded {
     })
 }
 
+/// An output of a stage, as what reads and writes the cache and remotes takes it.
+pub fn tracked(repo: &Repo, path: &str, recorded: Recorded) -> Tracked {
+    Tracked {
+        at: repo.root().join(path),
+        file: repo.root().join("dvc.yaml"),
+        stage: None,
+        recorded: Some(recorded),
+        is_cached: true,
+        is_pushed: true,
+        remote: None,
+        deps: Vec::new(),
+    }
+}
+
 fn objects(repo: &Repo, files: &[StepFile], remote: Option<&Remote>) -> anyhow::Result<Objects> {
     let tracked: Vec<Tracked> = files
         .iter()
-        .map(|file| Tracked {
-            at: repo.root().join(&file.path),
-            file: repo.root().join("dvc.yaml"),
-            stage: None,
-            recorded: Some(recorded(file)),
-            is_cached: true,
-            is_pushed: true,
-            remote: None,
-            deps: Vec::new(),
-        })
+        .map(|file| tracked(repo, &file.path, recorded(file)))
         .collect();
     let selected: Vec<Selected<'_>> = tracked.iter().map(|out| Selected { out, within: None }).collect();
     Ok(used_objects(repo, &selected, Algorithm::Md5, remote)?)

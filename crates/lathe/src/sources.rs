@@ -10,6 +10,7 @@ use lathe_pipeline::{ExecuteOptions, Fetch, Project, Selection, Source};
 
 use crate::commands::Call;
 use crate::commands::data::{Data, sync};
+use crate::objects;
 
 /// What is done about a source.
 pub struct Settled {
@@ -183,16 +184,7 @@ fn fetcher(repo: &Repo) -> anyhow::Result<Fetch> {
     Ok(Fetch(Arc::new(move |outs| {
         let tracked: Vec<Tracked> = outs
             .iter()
-            .map(|(path, hashed)| Tracked {
-                at: repo.root().join(path),
-                file: repo.root().join("dvc.yaml"),
-                stage: None,
-                recorded: Some(Recorded::new(hashed)),
-                is_cached: true,
-                is_pushed: true,
-                remote: None,
-                deps: Vec::new(),
-            })
+            .map(|(path, hashed)| objects::tracked(&repo, path, Recorded::new(hashed)))
             .collect();
         let selected: Vec<Selected<'_>> = tracked.iter().map(|out| Selected { out, within: None }).collect();
         let fetched = used_objects(&repo, &selected, Algorithm::Md5, Some(&remote))

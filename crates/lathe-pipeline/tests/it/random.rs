@@ -1,9 +1,13 @@
 //! A few seconds of what `make fuzz` does for as long as one likes: random texts, grown from good ones.
 
+#[path = "../../../../fuzz/checks/dice.rs"]
+mod dice;
 #[path = "../../../../fuzz/checks/pipelines.rs"]
 mod pipelines;
 #[path = "../../../../fuzz/checks/yaml.rs"]
 mod yaml;
+
+use dice::Dice;
 
 const ROUNDS: usize = 6_000;
 
@@ -14,17 +18,7 @@ const WORDS: [&str; 36] = [
     "foreach:", "do:", "matrix:", "vars:", "ü", "\u{feff}",
 ];
 
-/// Numbers that look random and are the same every time.
-struct Dice(u64);
-
 impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound.max(1) as u64) as usize
-    }
-
     /// One of the texts with a few things changed.
     fn grow(&mut self, seeds: &[&str]) -> String {
         let mut text: Vec<char> = seeds[self.below(seeds.len())].chars().collect();

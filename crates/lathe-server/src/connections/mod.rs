@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -155,39 +156,38 @@ async fn connection<S>(
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         answer(router.clone(), request, peer, patience)
     });
+    let stream = TokioIo::new(stream);
     let ended = match is_http2 {
         false => {
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(patience.head);
-            let serving = http.serve_connection(TokioIo::new(stream), service);
-            tokio::pin!(serving);
-            tokio::select! {
-                ended = &mut serving => ended,
-                () = asked(&mut stopped) => {
-                    serving.as_mut().graceful_shutdown();
-                    serving.await
-                }
-            }
+            until_asked(http.serve_connection(stream, service), stopped).await
         }
         true => {
             let mut http = http2::Builder::new(TokioExecutor::new());
             http.timer(TokioTimer::new())
                 .keep_alive_interval(PING_EVERY)
                 .keep_alive_timeout(patience.write);
-            let serving = http.serve_connection(TokioIo::new(stream), service);
-            tokio::pin!(serving);
-            tokio::select! {
-                ended = &mut serving => ended,
-                () = asked(&mut stopped) => {
-                    serving.as_mut().graceful_shutdown();
-                    serving.await
-                }
-            }
+            until_asked(http.serve_connection(stream, service), stopped).await
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection broke off");
     }
+}
+
+/// Serves a connection to its end; when the server stops, to the end of the requests that it has.
+async fn until_asked<C: GracefulConnection>(
+    serving: C,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), C::Error> {
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended,
+        () = asked(&mut stopped) => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    serving.await
 }
 
 /// Waits until the server stops.

@@ -5,10 +5,10 @@ use axum::extract::{Path, State};
 use axum::routing::post;
 use axum::{Json, Router};
 use lathe_store::steps::{StepEnd, result_of, step_of};
-use lathe_types::jobs::{Job, JobState};
-use lathe_types::steps::{Step, StepOutput, StepPlace, StepResult};
+use lathe_types::jobs::Job;
+use lathe_types::steps::{ClaimedStep, Step, StepOutput, StepPlace, StepProgress, StepResult};
 use lathe_types::{ErrorKind, Span};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::mlflow::Message;
@@ -63,14 +63,6 @@ struct Claim {
     project: Option<String>,
 }
 
-/// A step that a worker has now.
-#[derive(Serialize)]
-struct Claimed {
-    id: i64,
-    attempt: u32,
-    step: Step,
-}
-
 async fn claim(
     State(state): State<AppState>,
     Message(claim): Message<Claim>,
@@ -85,7 +77,7 @@ async fn claim(
         .claim_step(claim.project, claim.worker, lease, now)
         .await?;
     let claimed = match &job {
-        Some(job) => Some(Claimed {
+        Some(job) => Some(ClaimedStep {
             id: job.id,
             attempt: job.attempts,
             step: step_of(job)?,
@@ -162,22 +154,11 @@ struct Follow {
     since: StepPlace,
 }
 
-/// Where a step stands, and what it told since.
-#[derive(Serialize)]
-struct Following {
-    state: JobState,
-    attempt: u32,
-    worker: Option<String>,
-    output: Vec<StepOutput>,
-    result: Option<StepResult>,
-    error: Option<String>,
-}
-
 async fn follow(
     State(state): State<AppState>,
     Path(id): Path<i64>,
     Message(follow): Message<Follow>,
-) -> Result<Json<Following>, ApiError> {
+) -> Result<Json<StepProgress>, ApiError> {
     let now = (state.options.now)();
     let followed = state.store.follow_step(id, follow.since, now).await?;
     let result = result_of(&followed.job)?;
@@ -187,7 +168,7 @@ async fn follow(
         error,
         ..
     } = followed.job;
-    Ok(Json(Following {
+    Ok(Json(StepProgress {
         state,
         attempt: attempts,
         worker: followed.worker,

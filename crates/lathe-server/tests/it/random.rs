@@ -4,9 +4,12 @@
 mod artifact_paths;
 #[path = "../../../../fuzz/checks/bodies.rs"]
 mod bodies;
+#[path = "../../../../fuzz/checks/dice.rs"]
+mod dice;
 #[path = "../../../../fuzz/checks/filters.rs"]
 mod filters;
 
+use dice::Dice;
 use lathe_blob::ArtifactPath;
 
 const ROUNDS: usize = 20_000;
@@ -55,17 +58,7 @@ const WORDS: [&str; 40] = [
     "=",
 ];
 
-/// Numbers that look random and are the same every time.
-struct Dice(u64);
-
 impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound.max(1) as u64) as usize
-    }
-
     /// One of the texts with a few things changed.
     fn grow(&mut self, seeds: &[&[u8]]) -> Vec<u8> {
         let mut text = seeds[self.below(seeds.len())].to_vec();

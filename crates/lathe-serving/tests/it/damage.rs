@@ -1,6 +1,8 @@
 //! Files that are damaged at random, always in the same way: each must be read or refused, and what is read must
 //! answer or refuse a row; nothing may bring the process down.
 
+#[path = "../../../../fuzz/checks/dice.rs"]
+mod dice;
 #[path = "../../../../fuzz/checks/mlmodel.rs"]
 mod mlmodel;
 #[path = "../../../../fuzz/checks/models.rs"]
@@ -12,37 +14,26 @@ mod skops;
 
 use std::path::{Path, PathBuf};
 
+use dice::Dice;
 use lathe_serving::{Model, Table};
 use serde_json::{Map, Value};
 
 const MUTATIONS: usize = 250;
 
-/// Numbers that look random (xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % sides.max(1) as u64) as usize
-    }
-}
-
 fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) {
-    for _ in 0..=dice.roll(3) {
-        let at = dice.roll(bytes.len());
-        match dice.roll(8) {
+    for _ in 0..=dice.below(3) {
+        let at = dice.below(bytes.len());
+        match dice.below(8) {
             0 => bytes.truncate(at),
-            1 => bytes[at] ^= 1 << dice.roll(8),
+            1 => bytes[at] ^= 1 << dice.below(8),
             2 => bytes[at] = 0xff,
             3 => bytes[at] = b'-',
             4 => bytes[at] = b'9',
-            5 => bytes.insert(at, dice.roll(256) as u8),
+            5 => bytes.insert(at, dice.below(256) as u8),
             6 => drop(bytes.remove(at)),
             _ => {
-                let length = dice.roll(16).min(bytes.len() - at);
-                let to = dice.roll(bytes.len());
+                let length = dice.below(16).min(bytes.len() - at);
+                let to = dice.below(bytes.len());
                 let part = bytes[at..at + length].to_vec();
                 bytes.splice(to..to, part);
             }

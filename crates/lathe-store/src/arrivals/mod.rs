@@ -205,16 +205,16 @@ fn settle(tx: &Tx<'_>, due: &Due, points_max: usize) -> Result<usize> {
             None => return Ok(0),
         },
     };
-    let (mut calls, mut count, mut last) = (Vec::new(), 0, None);
+    let (mut calls, mut moved, mut last) = (Vec::new(), 0, None);
     tx.for_each(
         "SELECT arrival_no, points FROM metric_arrivals WHERE run_no = ?1 AND arrival_no <= ?2
          ORDER BY arrival_no LIMIT ?3",
         &[run_no.into(), due.up_to.into(), CALLS_MAX.into()],
         |row| {
-            if count < points_max {
+            if moved < points_max {
                 last = Some(row.get::<i64>(0)?);
                 calls.push(row.get::<Vec<u8>>(1)?);
-                count += points::count(&calls[calls.len() - 1])?.max(CALL);
+                moved += points::count(&calls[calls.len() - 1])?.max(CALL);
             }
             Ok(())
         },
@@ -225,7 +225,7 @@ fn settle(tx: &Tx<'_>, due: &Due, points_max: usize) -> Result<usize> {
         "DELETE FROM metric_arrivals WHERE run_no = ?1 AND arrival_no <= ?2",
         &[run_no.into(), last.into()],
     )?;
-    Ok(count)
+    Ok(moved)
 }
 
 /// Puts points of a run where they are looked for: the history of their metric, and its latest value.

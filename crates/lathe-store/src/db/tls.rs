@@ -41,14 +41,18 @@ pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect> {
 }
 
 fn verifier(tls: &Tls, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+    let lenient = |chain| {
+        Arc::new(Lenient {
+            provider: provider.clone(),
+            chain,
+        })
+    };
     let verifies_name = match tls.mode {
         SslMode::VerifyFull => true,
         SslMode::VerifyCa => false,
         // Who names the roots wants them asked, says libpq.
         SslMode::Require if tls.roots.is_some() => false,
-        SslMode::Disable | SslMode::Prefer | SslMode::Require => {
-            return Ok(Arc::new(Anybody(provider.clone())));
-        }
+        SslMode::Disable | SslMode::Prefer | SslMode::Require => return Ok(lenient(None)),
     };
     let roots = Arc::new(roots(tls.roots.as_ref())?);
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
@@ -56,7 +60,7 @@ fn verifier(tls: &Tls, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerC
         .map_err(|source| wrong("sslrootcert", source))?;
     Ok(match verifies_name {
         true => verifier,
-        false => Arc::new(AnyName(verifier)),
+        false => lenient(Some(verifier)),
     })
 }
 
@@ -105,70 +109,28 @@ fn wrong(parameter: &str, why: impl std::fmt::Display) -> Error {
     }
 }
 
-/// Encrypts for whoever answers: of no help against somebody between, as libpq's `require` is not.
+/// Takes a server under whatever name. With a `chain` its certificate must lead to a known root; without, whoever answers
+/// is taken, which is of no help against somebody between, as libpq's `require` is not.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct Lenient {
+    provider: Arc<CryptoProvider>,
+    chain: Option<Arc<WebPkiServerVerifier>>,
 }
 
-/// Whoever has a certificate of a known root, under whatever name.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for Lenient {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
+        let Some(chain) = &self.chain else {
+            return Ok(ServerCertVerified::assertion());
+        };
         // The name is looked at last: where it is what does not fit, all else does.
-        match self.0.verify_server_cert(certificate, chain, name, ocsp, now) {
+        match chain.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             Err(TlsError::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -182,7 +144,8 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, known)
     }
 
     fn verify_tls13_signature(
@@ -191,10 +154,13 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, known)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

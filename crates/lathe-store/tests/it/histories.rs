@@ -1,7 +1,11 @@
 //! Histories hold every point once and in order, however they came.
 
+#[path = "../../../../fuzz/checks/dice.rs"]
+mod dice;
+
 use std::collections::BTreeMap;
 
+use dice::Dice;
 use lathe_store::{Interval, Store};
 use lathe_types::metrics::{Metric, NewMetric};
 use lathe_types::runs::LogBatch;
@@ -10,19 +14,6 @@ use lathe_types::{Millis, RunId};
 
 use crate::arrivals::run;
 use crate::store;
-
-/// Numbers without order, the same in every run (Steele and others 2014, SplitMix).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}
 
 /// What orders a point in a history; floating-point numbers by their bits, as all are positive or NaN.
 type Place = (i64, i64, u64, bool);
@@ -69,26 +60,26 @@ fn point(key: &str, at: i64, step: i64, value: f64) -> Metric {
 #[tokio::test(flavor = "multi_thread")]
 async fn points_in_any_order_and_some_of_them_twice_make_the_same_history() {
     let (_folder, store) = store();
-    let mut numbers = Numbers(1);
+    let mut dice = Dice(0x5eed);
     let mut expected: BTreeMap<(RunId, &str), BTreeMap<Place, Metric>> = BTreeMap::new();
     let runs = [run(&store, 1).await, run(&store, 2).await];
     for round in 0..30 {
         for run in &runs {
             let mut batch = Vec::new();
-            for _ in 0..1 + numbers.below(400) {
+            for _ in 0..1 + dice.below(400) {
                 // One in order as training logs it, one at random, one that has a single time and step.
-                let key = ["in order", "anywhere", "at once"][numbers.below(3) as usize];
+                let key = ["in order", "anywhere", "at once"][dice.below(3)];
                 let (at, step) = match key {
                     "in order" => (
                         round * 1_000 + batch.len() as i64,
                         round * 1_000 + batch.len() as i64,
                     ),
-                    "anywhere" => (numbers.below(2_000) as i64, numbers.below(50) as i64 - 25),
+                    "anywhere" => (dice.below(2_000) as i64, dice.below(50) as i64 - 25),
                     _ => (7, 7),
                 };
-                let value = match numbers.below(20) {
+                let value = match dice.below(20) {
                     0 => f64::NAN,
-                    _ => numbers.below(300) as f64 / 8.0,
+                    _ => dice.below(300) as f64 / 8.0,
                 };
                 let metric = point(key, at, step, value);
                 expected
@@ -99,7 +90,7 @@ async fn points_in_any_order_and_some_of_them_twice_make_the_same_history() {
                 batch.push(metric);
             }
             log(&store, run, &batch).await;
-            if numbers.below(3) == 0 {
+            if dice.below(3) == 0 {
                 // A reader has what waits moved at once.
                 store.get_run(run.clone()).await.unwrap();
             }

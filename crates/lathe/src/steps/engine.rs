@@ -12,9 +12,8 @@ use lathe_pipeline::{Engine, Error, StageEvent};
 use lathe_types::executions::StageUsage;
 use lathe_types::jobs::JobState;
 use lathe_types::project::EnvironmentSpec;
-use lathe_types::steps::{Step, StepFile, StepLine, StepOutput, StepPlace, StepResult};
+use lathe_types::steps::{Step, StepFile, StepLine, StepPlace, StepProgress, StepResult};
 use lathe_types::{RunId, Span};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{ASK_AGAIN, may_pass};
@@ -47,17 +46,6 @@ pub struct WorkerEngine {
     environment: Option<(EnvironmentSpec, String)>,
     /// Sent with every stage, relative to the repository.
     files: Vec<String>,
-}
-
-/// Where a step stands, as the server tells it.
-#[derive(Deserialize)]
-struct Following {
-    state: JobState,
-    attempt: u32,
-    worker: Option<String>,
-    output: Vec<StepOutput>,
-    result: Option<StepResult>,
-    error: Option<String>,
 }
 
 /// Ctrl-C.
@@ -215,7 +203,7 @@ impl WorkerEngine {
             if step.commands.interruption.came() {
                 return Err(Interrupted.into());
             }
-            let following: Following = match client.post(&path, &json!({ "since": since })) {
+            let following: StepProgress = match client.post(&path, &json!({ "since": since })) {
                 Ok(following) => following,
                 Err(error) if may_pass(&error) && answered_at.elapsed() < PATIENCE => {
                     std::thread::sleep(ASK_AGAIN);
@@ -273,7 +261,7 @@ struct Told {
 }
 
 impl Told {
-    fn hear(&mut self, following: &Following) -> Vec<StepLine> {
+    fn hear(&mut self, following: &StepProgress) -> Vec<StepLine> {
         let mut lines = Vec::new();
         let is_open = matches!(following.state, JobState::Queued | JobState::Running);
         if self.error != following.error

@@ -8,7 +8,7 @@ use lathe_data::Repo;
 use lathe_data::remote::{Remote, RemoteSettings};
 use lathe_pipeline::Interruption;
 use lathe_types::Span;
-use lathe_types::steps::{Step, StepResult};
+use lathe_types::steps::{ClaimedStep, Step, StepResult};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -48,17 +48,9 @@ pub struct Worker {
     interruption: Interruption,
 }
 
-/// A step as the server gives it.
-#[derive(Deserialize)]
-struct Claimed {
-    id: i64,
-    attempt: u32,
-    step: Step,
-}
-
 #[derive(Deserialize)]
 struct Answer {
-    claimed: Option<Claimed>,
+    claimed: Option<ClaimedStep>,
 }
 
 /// What became of a step.
