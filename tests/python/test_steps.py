@@ -10,6 +10,8 @@ import time
 import pytest
 from conftest import LATHE, git, lathe
 
+on_either_database = pytest.mark.parametrize("workers", ["sqlite", "postgresql"], indirect=True)
+
 PIPELINE = """\
 stages:
   prepare:
@@ -111,9 +113,11 @@ class Workers:
 
 
 @pytest.fixture
-def workers(tmp_path, serve):
+def workers(tmp_path, serve, request):
     (tmp_path / "server").mkdir()
-    server = serve(tmp_path / "server")
+    database = getattr(request, "param", "sqlite")
+    of = ["--database", request.getfixturevalue("postgres")()] if database == "postgresql" else []
+    server = serve(tmp_path / "server", *of)
     workers = Workers(tmp_path, server.url, tmp_path / "remote")
     yield workers
     workers.stop()
@@ -154,6 +158,7 @@ def is_alive(pid):
         return False
 
 
+@on_either_database
 def test_a_killed_workers_step_is_done_by_another_and_all_ends_as_at_home(tmp_path, workers):
     marks = tmp_path / "marks"
     marks.mkdir()
@@ -185,6 +190,7 @@ def test_a_killed_workers_step_is_done_by_another_and_all_ends_as_at_home(tmp_pa
     assert "> python3 slow.py right\nright has begun\n" in log.read_text()
 
 
+@on_either_database
 def test_a_worker_that_slept_through_its_lease_changes_nothing_any_more(tmp_path, workers):
     marks = tmp_path / "marks"
     marks.mkdir()
