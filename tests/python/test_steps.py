@@ -344,3 +344,22 @@ def test_what_cannot_be_executed_elsewhere_is_refused_before_anything_is_done(tm
     lathe("remote", "remove", "storage", cwd=away)
     failed = lathe("run", "--engine", "worker", "--server", workers.url, cwd=away, code=1)
     assert "remote" in failed.stderr
+
+
+@pytest.mark.parametrize("strange", [{"wdir": "../../../elsewhere"}, {"wdir": "/elsewhere"}, {"outs": ["a/../../x"]}])
+def test_a_worker_leaves_its_folder_for_no_step(tmp_path, workers, strange):
+    import requests
+
+    worker = workers.start("careful")
+    step = {"project": "p", "run_id": "r", "stage": "s", "wdir": "", "commands": ["touch here"], "inputs": [], "outs": []}
+    asked = {"key": "k", "run_id": "r", "step": {**step, **strange}}
+    queued = requests.post(f"{workers.url}/api/v1/steps", json=asked)
+    assert queued.status_code == 200, queued.text
+    follow = f"{workers.url}/api/v1/steps/{queued.json()['id']}/follow"
+
+    def error():
+        return requests.post(follow, json={"since": {"attempt": 0, "at": 0}}).json()["error"]
+
+    assert "outside of its folder" in until(error)
+    assert worker.poll() is None
+    assert not list(tmp_path.rglob("elsewhere")) and not list(tmp_path.rglob("here"))

@@ -16,7 +16,7 @@ use lathe_types::steps::{Step, StepFile, StepLine, StepPlace, StepProgress, Step
 use lathe_types::{RunId, Span};
 use serde_json::{Value, json};
 
-use super::{ASK_AGAIN, may_pass};
+use super::{ASK_AGAIN, is_outside, may_pass};
 use crate::client::Client;
 use crate::commands::data::{Data, stores};
 use crate::exit::hinted;
@@ -296,10 +296,6 @@ fn event(stage: &str, line: StepLine) -> StageEvent {
         StepLine::Output(line) => StageEvent::Output { stage, line },
         StepLine::Note(text) => StageEvent::Note { stage, text },
     }
-}
-
-fn is_outside(path: &str) -> bool {
-    path.starts_with('/') || path.split('/').any(|part| part == "..")
 }
 
 impl Engine for WorkerEngine {

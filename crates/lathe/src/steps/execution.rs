@@ -12,6 +12,7 @@ use lathe_types::executions::StageUsage;
 use lathe_types::steps::{Step, StepFailure, StepFile, StepLine, StepResult};
 
 use super::claim::Claim;
+use super::is_outside;
 use crate::exit::hinted;
 use crate::{objects, python};
 
@@ -48,7 +49,8 @@ impl Drop for Folder {
 impl Surroundings<'_> {
     /// Executes a step. An error means that the worker could not do its part; commands that fail are a result.
     pub fn execute(&self, claim: &Claim, step: &Step) -> anyhow::Result<StepResult> {
-        for path in step.inputs.iter().map(|input| &input.path).chain(&step.outs) {
+        let inputs = step.inputs.iter().map(|input| &input.path);
+        for path in inputs.chain(&step.outs).chain([&step.wdir]) {
             refuse_outside(path)?;
         }
         let interruption = self.interruption.or(claim.lost.clone());
@@ -146,7 +148,7 @@ impl Surroundings<'_> {
 
 /// What a step names lies in its folder.
 fn refuse_outside(path: &str) -> anyhow::Result<()> {
-    match path.starts_with('/') || path.split('/').any(|part| part == "..") {
+    match is_outside(path) {
         false => Ok(()),
         true => Err(hinted(
             format!("the step names `{path}`, which is outside of its folder"),

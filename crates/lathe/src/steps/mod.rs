@@ -25,3 +25,8 @@ fn refusal(error: &anyhow::Error) -> Option<u16> {
 fn may_pass(error: &anyhow::Error) -> bool {
     refusal(error).is_none_or(|status| status == 429 || 500 <= status)
 }
+
+/// Whether a path does not lie in the folder that it is relative to.
+fn is_outside(path: &str) -> bool {
+    path.starts_with('/') || path.split('/').any(|part| part == "..")
+}
