@@ -7,6 +7,7 @@ import pickle
 import struct
 import zipfile
 
+import catboost as cb
 import joblib
 import lightgbm as lgb
 import numpy as np
@@ -65,6 +66,20 @@ for name, more, labels in [
     booster = xgb.train({"max_depth": 2} | more, matrix, 2)
     put("models", f"xgboost-{name}.json", bytes(booster.save_raw("json")))
     put("models", f"xgboost-{name}.ubj", bytes(booster.save_raw("ubj")))
+
+quiet = {"iterations": 2, "depth": 2, "verbose": False, "allow_writing_files": False, "thread_count": 1, "random_seed": 0}
+mixed = words.assign(k=X["k"])
+for name, more, rows, labels in [
+    ("plain", {}, X, y), ("classes", {"loss_function": "MultiClass"}, X, X["k"] % 3), ("branching", {"grow_policy": "Lossguide"}, X, y),
+    ("onehot", {"cat_features": ["w", "k"], "one_hot_max_size": 9}, mixed, y),
+    ("ctr", {"cat_features": ["w", "k"], "one_hot_max_size": 1, "simple_ctr": ["Borders", "Buckets", "BinarizedTargetMeanValue", "Counter"], "iterations": 6}, mixed, y),
+]:
+    booster = (cb.CatBoostClassifier if name == "classes" else cb.CatBoostRegressor)(**quiet | more).fit(rows, labels)
+    for note in ["params", "output_options", "training", "catboost_version_info"]:
+        if note != "params" or name not in ("classes",):
+            booster.get_metadata()[note] = "{}"
+    booster.save_model(to / "models" / f"catboost-{name}.cbm")
+    booster.save_model(to / "models" / f"catboost-{name}.json", format="json")
 
 estimators = {
     "tree": DecisionTreeClassifier(max_depth=2).fit(X, label),

@@ -3,6 +3,7 @@
 //! model files are read as data, whatever Python would make of them.
 
 mod answers;
+mod catboost;
 mod error;
 mod file;
 mod lightgbm;

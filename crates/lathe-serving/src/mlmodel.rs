@@ -23,6 +23,7 @@ struct Flavors {
     lightgbm: Option<Data>,
     xgboost: Option<Data>,
     onnx: Option<Data>,
+    catboost: Option<Catboost>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -34,6 +35,12 @@ struct PythonFunction {
 #[derive(Debug, Deserialize)]
 struct Sklearn {
     pickled_model: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Catboost {
+    data: String,
+    model_type: Option<String>,
 }
 
 /// A tensor of the signature, as a Python model takes it.
@@ -66,6 +73,11 @@ pub(crate) enum Flavor {
     Onnx {
         file: String,
     },
+    /// `class` is one of CatBoost's.
+    Catboost {
+        file: String,
+        class: String,
+    },
     /// `class` is scikit-learn's wrapper or the booster.
     Xgboost {
         file: String,
@@ -79,6 +91,7 @@ impl Flavor {
             Self::Sklearn { file, .. }
             | Self::Lightgbm { file }
             | Self::Onnx { file }
+            | Self::Catboost { file, .. }
             | Self::Xgboost { file, .. } => file,
         }
     }
@@ -148,10 +161,16 @@ impl MlModel {
                 file: data.data,
                 class: data.model_class.unwrap_or_default(),
             }
+        } else if let Some(data) = flavors.catboost.clone().filter(|_| asked("catboost")) {
+            Flavor::Catboost {
+                file: data.data,
+                // MLflow takes no folder that does not say it.
+                class: data.model_type.unwrap_or_else(|| "CatBoost".into()),
+            }
         } else {
             return Err(LoadError::Unsupported {
                 what: format!(
-                    "the model's flavor is `{}`; the native engine serves `sklearn`, `lightgbm`, `xgboost` and `onnx`",
+                    "the model's flavor is `{}`; the native engine serves `sklearn`, `lightgbm`, `xgboost`, `catboost` and `onnx`",
                     loader.unwrap_or("unknown")
                 ),
             });

@@ -10,12 +10,13 @@ use crate::mlmodel::{Flavor, MlModel};
 use crate::predictor::Predictor;
 use crate::python::{PythonModel, PythonPermission};
 use crate::{
-    Answers, ColumnSpec, LoadError, PredictError, Signature, Table, file, lightgbm, onnx, sklearn, xgboost,
+    Answers, ColumnSpec, LoadError, PredictError, Signature, Table, catboost, file, lightgbm, onnx, sklearn,
+    xgboost,
 };
 
 /// What the names of model files end with.
-const ENDINGS: [&str; 10] = [
-    "bst", "joblib", "json", "lgb", "onnx", "pickle", "pkl", "skops", "txt", "ubj",
+const ENDINGS: [&str; 12] = [
+    "bst", "cb", "cbm", "joblib", "json", "lgb", "onnx", "pickle", "pkl", "skops", "txt", "ubj",
 ];
 
 /// A loaded model. Predicting needs no lock: every thread may ask at once.
@@ -222,6 +223,11 @@ fn numbered(mut columns: Vec<ColumnSpec>) -> Vec<ColumnSpec> {
 
 fn read_flavor(flavor: &Flavor, bytes: &[u8], folder: &Path) -> Result<Box<dyn Predictor>, Fault> {
     Ok(match flavor {
+        Flavor::Catboost { class, .. } => {
+            let mut booster = catboost::read(bytes)?;
+            booster.answer_as(class)?;
+            Box::new(booster)
+        }
         Flavor::Lightgbm { .. } if lightgbm::is(bytes) => Box::new(lightgbm::read(bytes)?),
         Flavor::Lightgbm { .. } => Box::new(sklearn::read(bytes, "predict")?),
         Flavor::Onnx { .. } => Box::new(onnx::read(bytes, Some(folder))?),
@@ -278,6 +284,9 @@ fn only_file_of(folder: &Path) -> Result<Option<PathBuf>, LoadError> {
 fn read_plain(bytes: &[u8], folder: Option<&Path>) -> Result<Box<dyn Predictor>, Fault> {
     if lightgbm::is(bytes) {
         return Ok(Box::new(lightgbm::read(bytes)?));
+    }
+    if catboost::is(bytes) {
+        return Ok(Box::new(catboost::read(bytes)?));
     }
     if xgboost::is(bytes) {
         return Ok(Box::new(xgboost::read(bytes)?));

@@ -38,8 +38,8 @@ const SAMPLES_MAX: usize = 16_384;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// An MLflow model folder, a model file of LightGBM (text), XGBoost (JSON, UBJSON), ONNX or scikit-learn (skops,
-    /// pickle), `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, or `runs:/ID/NAME`. Absent: every
+    /// An MLflow model folder, a model file of LightGBM (text), XGBoost (JSON, UBJSON), CatBoost (cbm, JSON), ONNX or
+    /// scikit-learn (skops, pickle), `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, or `runs:/ID/NAME`. Absent: every
     /// deployment of the server.
     model: Option<String>,
     /// The name it answers to under `/v2/models`; deployments have theirs.
