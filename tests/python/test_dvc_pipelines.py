@@ -545,3 +545,48 @@ resources = { gpu = 1 }
     assert "timeout" in done.stderr and time.monotonic() - started < 15
     (ours / "lathe.toml").write_text('[project]\nname = "limits"\n[stage.eats]\nresources = { gpu = 2 }\n')
     assert "gpu" in lathe("run", cwd=ours, code=1).stderr
+
+
+def test_names_that_are_too_long_for_a_line_are_written_as_dvc_writes_them(pair):
+    stage, key, words = "s" * 130, "k" * 126, ("w" * 20 + " ") * 7 + "end"
+    folder = "d" * 100
+    pipeline = f"""
+stages:
+  first:
+    cmd: mkdir -p {folder} && echo 1 > {folder}/{"o" * 60}
+    outs:
+    - {folder}/{"o" * 60}
+  ? {stage}
+  : cmd: cat {folder}/{"o" * 60} > out
+    deps:
+    - {folder}/{"o" * 60}
+    params:
+    - {key}
+    - x.{words}
+    outs:
+    - out
+"""
+    values = json.dumps({key: {"a" * 128: 1, "b": [{"c" * 140: None}]}, "x": {words: 2}})
+    ours, theirs = None, None
+    one, other = pair({"dvc.yaml": pipeline, "params.yaml": values}, commit=True)
+    for change in [values, values.replace("2}", "3}")]:
+        for project in (one, other):
+            (project / "params.yaml").write_text(change)
+        dvc(one, "repro", "--quiet")
+        lathe("run", "--quiet", cwd=other)
+        theirs, ours = (one / "dvc.lock").read_text(), (other / "dvc.lock").read_text()
+        assert ours == theirs and f"  ? {stage}\n  : cmd: " in ours
+    # Each reads what the other wrote.
+    (one / "dvc.lock").write_text(ours)
+    assert "up to date" in dvc(one, "status")
+    (other / "dvc.lock").write_text(theirs)
+    assert json.loads(lathe("run", "--json", cwd=other).stdout)["executed"] == 0
+    for name in ["n" * 125, "m" * 20]:
+        dvc(one, "stage", "add", "--quiet", "-n", name, "-d", "params.yaml", "true")
+        lathe("stage", "add", "-n", name, "-d", "params.yaml", "true", cwd=other)
+        # `dvc` lays out the whole file anew; the new stage stands at its end.
+        theirs, ours = [(project / "dvc.yaml").read_text().partition(name) for project in (one, other)]
+        assert ours[2] == theirs[2] and ours[0].endswith("\n  ? " if len(name) == 125 else "\n  ")
+        for project, text in [(one, ours), (other, theirs)]:
+            (project / "dvc.yaml").write_text("".join(text))
+        dvc(one, "status"), lathe("status", cwd=other)

@@ -316,7 +316,11 @@ fn with_stage(file: &str, text: &str, name: &str, entry: &Node, force: bool) -> 
         ));
     }
     let known = entries.iter().position(|(key, _)| key.as_str() == Some(name));
-    let column = entries.first().map_or(2, |(key, _)| key.span.column);
+    let column = entries.first().map_or(2, |(key, _)| {
+        // A name that is too long for a line stands behind a question mark.
+        let behind_mark = text[..byte_of(text, key.span.start)].ends_with("? ");
+        key.span.column.saturating_sub(if behind_mark { 2 } else { 0 })
+    });
     let Some(position) = known else {
         let at = end_of_block(text, entries);
         return Ok(format!(

@@ -15,7 +15,11 @@ pub fn emit(root: &Node) -> String {
     match &root.value {
         Value::Map(entries) if !entries.is_empty() => writer.map(entries, 0),
         Value::List(items) if !items.is_empty() => writer.list(items, 0),
-        _ => writer.value(root, 0),
+        _ => {
+            // Broken to the first column, a line could begin as a document does. DVC writes no such document.
+            writer.unbroken = true;
+            writer.value(root, 0);
+        }
     }
     if 0 < writer.column {
         writer.text.push('\n');
@@ -75,6 +79,10 @@ impl Writer {
                 self.indent(indent);
             }
             self.whitespace = true;
+            if !is_simple_key(key) {
+                self.long_entry(key, value, indent);
+                continue;
+            }
             self.scalar(key, indent + 2, true);
             self.put(":");
             self.whitespace = false;
@@ -89,6 +97,29 @@ impl Writer {
                 }
                 _ => self.value(value, indent + 2),
             }
+        }
+    }
+
+    /// A key that is too long for a line with its value has lines of its own, behind a question mark.
+    fn long_entry(&mut self, key: &Node, value: &Node, indent: usize) {
+        self.put("?");
+        self.whitespace = false;
+        self.scalar(key, indent + 2, false);
+        self.line_break(indent);
+        self.put(":");
+        self.whitespace = false;
+        match &value.value {
+            Value::Map(entries) if !entries.is_empty() => {
+                self.put(" ");
+                self.whitespace = true;
+                self.map(entries, indent + 2);
+            }
+            Value::List(items) if !items.is_empty() => {
+                self.put(" ");
+                self.whitespace = true;
+                self.list(items, indent + 2);
+            }
+            _ => self.value(value, indent + 2),
         }
     }
 
@@ -266,6 +297,21 @@ fn needs_backslash(chars: &[char], start: usize, end: usize) -> bool {
     quoted || matches!(after, ' ' | '\n') || two_blanks || start == end
 }
 
+/// Whether a key stands on a line with its value. The dumper counts the five characters of the tag that it leaves out.
+fn is_simple_key(key: &Node) -> bool {
+    const CHARS_MAX: usize = 128 - "!!str".len();
+    let is_short = |text: &str| text.chars().count() < CHARS_MAX && !text.contains(is_break);
+    match &key.value {
+        Value::Str(text) => is_short(text),
+        Value::List(_) | Value::Map(_) => is_short(&key.to_key()),
+        _ => true,
+    }
+}
+
+fn is_break(c: char) -> bool {
+    matches!(c, '\n' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 /// The text cut where the answer changes.
 fn runs(text: &str, is_blank: impl Fn(char) -> bool) -> Vec<&str> {
     let mut runs = Vec::new();
@@ -293,7 +339,7 @@ enum Style {
 
 impl Style {
     fn of(text: &str, is_key: bool) -> Self {
-        let breaks = |c: char| matches!(c, '\n' | '\u{85}' | '\u{2028}' | '\u{2029}');
+        let breaks = is_break;
         let special = text.chars().any(|c| c != '\n' && !is_printable(c));
         let multiline = text.chars().any(breaks);
         let outer_blank = text.starts_with([' ', '\n']) || text.ends_with([' ', '\n']);
@@ -382,10 +428,61 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_document_of_one_text_can_be_read_again() {
+        for text in [
+            format!("{} --- x", "word ".repeat(16)),
+            format!("x:{}\u{b} --- &a", "k".repeat(80)),
+        ] {
+            assert_eq!(crate::read(&emit(&Node::text(&text))).unwrap(), Node::text(&text));
+        }
+    }
+
+    #[test]
     fn a_long_key_can_be_read_again() {
         let key = format!("{} {}", "b".repeat(22), "1".repeat(70));
         let map = Node::new(Value::Map(vec![(Node::text(&key), Node::text("x"))]));
         assert_eq!(crate::read(&emit(&map)).unwrap(), map);
+    }
+
+    /// The right sides were written by ruamel 0.19.
+    #[test]
+    fn a_key_that_is_too_long_for_a_line_has_lines_of_its_own() {
+        let (long, words) = ("k".repeat(123), "word ".repeat(25));
+        let words = words.trim_end();
+        let wrapped = format!(
+            "{} \n  {}",
+            "word ".repeat(15).trim_end(),
+            "word ".repeat(10).trim_end()
+        );
+        let one = || Node::new(Value::Int(1));
+        let map = |key: &str, value| Node::new(Value::Map(vec![(Node::text(key), value)]));
+        let list = |items| Node::new(Value::List(items));
+        let cases = [
+            (map(&long[1..], one()), format!("{}: \n  1\n", &long[1..])),
+            (map(&long, one()), format!("? {long}\n: 1\n")),
+            (map(&long, Node::new(Value::Null)), format!("? {long}\n:\n")),
+            (map(&long, list(Vec::new())), format!("? {long}\n: []\n")),
+            (
+                map(&long, list(vec![one(), one()])),
+                format!("? {long}\n: - 1\n  - 1\n"),
+            ),
+            (
+                map(&long, map(&long, one())),
+                format!("? {long}\n: ? {long}\n  : 1\n"),
+            ),
+            (
+                map(&long, Node::text("y".repeat(100))),
+                format!("? {long}\n: {}\n", "y".repeat(100)),
+            ),
+            (map("a", map(&long, one())), format!("a:\n  ? {long}\n  : 1\n")),
+            (list(vec![map(&long, one())]), format!("- ? {long}\n  : 1\n")),
+            (map("a\nb", map("c", one())), "? \"a\\nb\"\n: c: 1\n".to_owned()),
+            (map(words, one()), format!("? {wrapped}\n: 1\n")),
+        ];
+        for (node, expected) in cases {
+            assert_eq!(emit(&node), expected);
+            assert_eq!(crate::read(&expected).unwrap(), node, "{expected}");
+        }
     }
 
     /// The right side was written by ruamel 0.19.

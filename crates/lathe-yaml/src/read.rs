@@ -116,6 +116,9 @@ impl<'a> Reader<'a> {
                         break;
                     }
                     let key = self.node(event, stretch, depth + 1)?;
+                    if !may_be_key(&key) {
+                        return Err(problem(stretch, "neither a map nor a list of lists can be a key"));
+                    }
                     let (event, value_stretch) = self.next()?;
                     let value = self.node(event, value_stretch, depth + 1)?;
                     if !names.insert(name_of(&key)) {
@@ -144,6 +147,17 @@ impl<'a> Reader<'a> {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
+    }
+}
+
+/// Whether Python could look it up, as DVC's reader asks. The text of keys within keys would also grow without bounds.
+fn may_be_key(key: &Node) -> bool {
+    match &key.value {
+        Value::Map(_) => false,
+        Value::List(items) => !items
+            .iter()
+            .any(|item| matches!(item.value, Value::List(_) | Value::Map(_))),
+        _ => true,
     }
 }
 
@@ -210,6 +224,17 @@ fn problem(stretch: Stretch, text: &str) -> SyntaxError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_what_python_could_look_up() {
+        assert!(read("? [a, b]\n: 1\n").is_ok());
+        for text in ["? {a: 1}\n: 2\n", "? - a\n  - - b\n: 1\n", "a: {{x}}\n"] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains("can be a key"), "{error}");
+        }
+        let deep = "? ".repeat(100) + "a\n";
+        assert!(read(&deep).is_err());
+    }
 
     #[test]
     fn anchors_merges_and_blocks_are_read() {

@@ -108,7 +108,10 @@ impl Update {
         }
         let (first, _) = before.first()?;
         let (last_key, last) = before.last()?;
-        let indent = " ".repeat(first.span.column);
+        // A long key stands behind a question mark.
+        let before_key = self.text.get(..first.span.start)?;
+        let behind_mark = before_key.ends_with(&['?', ' ']);
+        let indent = " ".repeat(first.span.column.saturating_sub(if behind_mark { 2 } else { 0 }));
         let block = emit(&Node::new(Value::Map(added)));
         let lines = block.lines().map(|line| format!("\n{indent}{line}"));
         let end = self.end_of_line(last_line_of(last_key, last));
@@ -122,11 +125,9 @@ impl Update {
 
     /// Removes the lines of a key and its value, if they hold nothing else.
     fn remove(&mut self, key: &Node, value: &Node) -> Option<()> {
-        let line_start = self.text[..key.span.start]
-            .iter()
-            .rposition(|c| *c == '\n')
-            .map_or(0, |at| at + 1);
-        if self.text[line_start..key.span.start].iter().any(|c| *c != ' ') {
+        let before_key = self.text.get(..key.span.start)?;
+        let line_start = before_key.iter().rposition(|c| *c == '\n').map_or(0, |at| at + 1);
+        if before_key[line_start..].iter().any(|c| *c != ' ') {
             return None;
         }
         let end = self.end_of_line(last_line_of(key, value));

@@ -73,8 +73,17 @@ impl Sections {
                 }
                 continue;
             }
-            let name = content[indent..].strip_suffix(':').filter(|_| indent == 2)?;
-            let name = read(name).ok()?.as_str()?.to_owned();
+            let name = match &content[indent..] {
+                _ if indent != 2 => return None,
+                // A name that is too long for a line has lines of its own; what it names follows behind a colon.
+                long if long.starts_with("? ") => {
+                    let key = text[start..].split_once("\n  :")?.0;
+                    let map = read(&format!("{key}\n  : 0\n")).ok()?;
+                    map.as_map()?.first()?.0.as_str()?.to_owned()
+                }
+                value if value.starts_with(':') && !sections.entries.is_empty() => continue,
+                name => read(name.strip_suffix(':')?).ok()?.as_str()?.to_owned(),
+            };
             sections.end_entry(start);
             if sections.entries.is_empty() {
                 sections.head = start;
