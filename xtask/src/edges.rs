@@ -18,7 +18,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("lathe-pipeline", &["lathe-types", "lathe-data", "lathe-yaml"]),
     ("lathe-serving", &["lathe-types"]),
     ("lathe-monitor", &["lathe-types"]),
-    ("lathe-diff", &[]),
+    ("lathe-parquet", &[]),
+    ("lathe-diff", &["lathe-parquet"]),
     (
         "lathe-automation",
         &["lathe-types", "lathe-store", "lathe-monitor"],
@@ -47,6 +48,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("ignore", &["lathe-data"]),
     ("md-5", &["lathe-data"]),
     ("object_store", &["lathe-blob"]),
+    ("parquet", &["lathe-parquet"]),
     ("postgres", &["lathe-store"]),
     ("prost", &["lathe-api"]),
     ("rusqlite", &["lathe-store"]),

@@ -3,8 +3,11 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use lathe_parquet::Table;
+
 use crate::{
-    Error, FileDifference, Places, Result, Rules, archive, csv_columns, json, mlmodel, npy, onnx, skops, text,
+    Error, FileDifference, Places, Result, Rules, archive, csv_columns, json, mlmodel, npy, onnx,
+    parquet_columns, skops, text,
 };
 
 /// Larger files are not looked into: only where their bytes first differ is told.
@@ -58,8 +61,7 @@ pub fn compare_bytes(expected: &[u8], found: &[u8], name: &str, rules: &Rules) -
 /// What the file's format tells; nothing if neither side can be read as what its name says.
 fn look_into(expected: &[u8], found: &[u8], name: &str, rules: &Rules) -> Option<(&'static str, Places)> {
     let base = name.rsplit('/').next().unwrap_or(name);
-    let extension = base.rsplit_once('.').map_or("", |(_, extension)| extension);
-    match extension.to_ascii_lowercase().as_str() {
+    match extension(base).as_str() {
         _ if base == "MLmodel" => mlmodel::compare(expected, found).map(|places| ("MLmodel", places)),
         "json" => json::compare(expected, found, rules).map(|places| ("json", places)),
         "csv" => csv_columns::compare(expected, found, b',', rules).map(|places| ("csv", places)),
@@ -69,10 +71,17 @@ fn look_into(expected: &[u8], found: &[u8], name: &str, rules: &Rules) -> Option
         "npz" | "zip" | "pt" | "pth" | "keras" | "whl" | "jar" => {
             archive::compare(expected, found, rules).map(|places| ("zip", places))
         }
+        "parquet" | "pq" => parquet_columns::compare(Table::parse(expected), Table::parse(found), rules)
+            .map(|places| ("parquet", places)),
         "onnx" => onnx::compare(expected, found, rules).map(|places| ("onnx", places)),
         _ => None,
     }
     .or_else(|| text::compare(expected, found).map(|places| ("text", places)))
+}
+
+fn extension(base: &str) -> String {
+    let extension = base.rsplit_once('.').map_or("", |(_, extension)| extension);
+    extension.to_ascii_lowercase()
 }
 
 fn file(expected: &Path, found: &Path, relative: &str, rules: &Rules) -> Result<Option<FileDifference>> {
@@ -92,7 +101,14 @@ fn file(expected: &Path, found: &Path, relative: &str, rules: &Rules) -> Result<
         _ => Some(relative.to_owned()),
     }
     .unwrap_or_default();
-    let difference = if LOOK_INTO_BYTES_MAX < left.max(right) {
+    // Tables are read a column at a time, however large they are.
+    let is_table = matches!(extension(&name).as_str(), "parquet" | "pq");
+    let tables = is_table
+        .then(|| parquet_columns::compare(Table::open(expected), Table::open(found), rules))
+        .flatten();
+    let difference = if let Some(places) = tables {
+        Some(places.into_file(relative, "parquet"))
+    } else if LOOK_INTO_BYTES_MAX < left.max(right) {
         let mut places = Places::default();
         first_byte(&mut places, same, left, right);
         Some(places.into_file(relative, "bytes"))

@@ -1,6 +1,6 @@
-//! What two files or folders differ in, said for people: values of JSON, columns of CSV, members of archives, arrays,
-//! tensors of ONNX models, lines of text. Only this crate compares formats. It reads what it is given and decides
-//! nothing about it: whether a difference matters is for whoever asked.
+//! What two files or folders differ in, said for people: values of JSON, columns of CSV and Parquet, members of
+//! archives, arrays, tensors of ONNX models, lines of text. Only this crate compares formats. It reads what it is given
+//! and decides nothing about it: whether a difference matters is for whoever asked.
 
 mod archive;
 mod csv_columns;
@@ -10,6 +10,7 @@ mod json;
 mod mlmodel;
 mod npy;
 mod onnx;
+mod parquet_columns;
 mod rules;
 mod skops;
 mod text;
@@ -51,7 +52,7 @@ pub struct Difference {
 pub struct FileDifference {
     /// Relative to what was compared; empty if that is a file itself.
     pub path: String,
-    /// Which format told: `json`, `csv`, `npy`, `zip`, `skops`, `onnx`, `MLmodel`, `text`, `bytes`, `presence`.
+    /// Which format told: `json`, `csv`, `npy`, `zip`, `skops`, `onnx`, `parquet`, `MLmodel`, `text`, `bytes`, `presence`.
     pub format: String,
     /// The greatest likeness that holds: [`Likeness::Equivalent`] or [`Likeness::Different`].
     pub likeness: Likeness,

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Cursor, Write};
 
 use lathe_diff::{FileDifference, Likeness, Rules, Tolerance, compare, compare_bytes};
+use lathe_parquet::{Assembly, Cells, Field, Kind};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -296,4 +297,169 @@ fn long_lists_of_differences_are_counted_not_kept() {
     );
     assert_eq!(found.differences.len() + found.more, 1_000);
     assert_eq!(found.differences.len(), 20);
+}
+
+fn table_of(fields: &[(&str, Kind, Cells)], groups: usize) -> Vec<u8> {
+    let named = fields.iter().map(|(name, kind, _)| Field {
+        name: (*name).into(),
+        kind: kind.clone(),
+    });
+    let mut assembly = Assembly::new(named.collect()).unwrap();
+    let cells: Vec<Cells> = fields.iter().map(|(_, _, cells)| cells.clone()).collect();
+    let mut bytes = Vec::new();
+    for _ in 0..groups {
+        bytes.extend(assembly.push(&cells).unwrap());
+    }
+    bytes.extend(assembly.footer().unwrap());
+    bytes
+}
+
+fn numbers(cells: &[f64]) -> Cells {
+    Cells::Doubles(cells.iter().copied().map(Some).collect())
+}
+
+fn words(cells: &[&str]) -> Cells {
+    Cells::Texts(cells.iter().map(|word| Some((*word).into())).collect())
+}
+
+#[test]
+fn parquet_tells_columns_how_many_cells_how_far_apart_and_where_first() {
+    let old = table_of(
+        &[
+            ("x", Kind::Double, numbers(&[1.0, 2.0, f64::NAN])),
+            ("y", Kind::Text, words(&["a", "b", "c"])),
+            (
+                "gone",
+                Kind::Boolean,
+                Cells::Booleans(vec![Some(true), None, None]),
+            ),
+        ],
+        2,
+    );
+    let whole = Kind::Integer {
+        bits: 64,
+        signed: true,
+    };
+    let new = table_of(
+        &[
+            (
+                "y",
+                Kind::Text,
+                Cells::Texts(vec![Some("a".into()), None, Some("d".into())]),
+            ),
+            ("x", Kind::Double, numbers(&[1.0, 2.5, f64::NAN])),
+            ("new", whole, Cells::Longs(vec![Some(1), Some(2), Some(3)])),
+        ],
+        3,
+    );
+    let found = differ("t.parquet", &old, &new, &Rules::default());
+    assert_eq!(
+        (found.likeness, found.format.as_str()),
+        (Likeness::Different, "parquet")
+    );
+    assert_eq!(
+        told(&found),
+        [
+            "rows: 6 -> 9",
+            "column `gone`: boolean -> absent",
+            "column `new`: absent -> int64",
+            "order of columns: x, y -> y, x",
+            "column `x`: 2 cells differ by at most 5.000000e-1; first in row 2: 2 -> 2.5",
+            "column `y`: 4 cells differ; first in row 2: b -> missing",
+        ]
+    );
+}
+
+#[test]
+fn parquet_of_other_types_or_layout_is_compared_by_what_it_says() {
+    let whole = Kind::Integer {
+        bits: 64,
+        signed: true,
+    };
+    let longs = Cells::Longs((0..20_000).map(Some).collect());
+    let doubles = numbers(&(0..20_000).map(f64::from).collect::<Vec<_>>());
+    let (old, new) = (
+        table_of(&[("x", whole.clone(), longs.clone())], 1),
+        table_of(&[("x", Kind::Double, doubles)], 1),
+    );
+    let typed = differ("t.parquet", &old, &new, &Rules::default());
+    assert_eq!(told(&typed), ["column `x`: type: int64 -> double"]);
+    let more = table_of(
+        &[("x", whole.clone(), Cells::Longs((0..10_000).map(Some).collect()))],
+        1,
+    );
+    assert_eq!(
+        told(&differ("t.pq", &old, &more, &Rules::default())),
+        ["rows: 20000 -> 10000"]
+    );
+    let near = table_of(&[("x", Kind::Double, numbers(&[1.0, 2.0]))], 1);
+    let nearer = table_of(&[("x", Kind::Double, numbers(&[1.0, 2.001]))], 1);
+    let loose = differ(
+        "t.parquet",
+        &near,
+        &nearer,
+        &within("x", Tolerance::Absolute(0.01)),
+    );
+    assert_eq!(loose.likeness, Likeness::Equivalent);
+    // The same rows in other row groups, whose edges meet nowhere.
+    let split = {
+        let mut assembly = Assembly::new(vec![Field {
+            name: "x".into(),
+            kind: whole,
+        }])
+        .unwrap();
+        let mut bytes = Vec::new();
+        for rows in [0..7, 7..9_000, 9_000..20_000] {
+            bytes.extend(assembly.push(&[Cells::Longs(rows.map(Some).collect())]).unwrap());
+        }
+        bytes.extend(assembly.footer().unwrap());
+        bytes
+    };
+    let layout = differ("t.parquet", &old, &split, &Rules::default());
+    assert_eq!(told(&layout), ["(layout: the same cells -> written differently)"]);
+}
+
+#[test]
+fn a_damaged_parquet_file_is_a_difference_that_says_so() {
+    let whole = table_of(&[("x", Kind::Double, numbers(&[1.0, 2.0]))], 1);
+    let cut = differ("t.parquet", &whole, &whole[..whole.len() - 9], &Rules::default());
+    assert_eq!(cut.differences[0].expected, "a table of 2 rows");
+    assert!(
+        cut.differences[0]
+            .found
+            .starts_with("it is no Parquet file, or a damaged one: "),
+        "{cut:?}"
+    );
+    // The first page's header follows the first four bytes.
+    let mut page = whole.clone();
+    page[4..20].fill(0xff);
+    let page = differ("t.parquet", &whole, &page, &Rules::default());
+    assert_eq!(
+        (
+            page.differences[0].place.as_str(),
+            page.differences[0].expected.as_str()
+        ),
+        ("column `x`", "readable")
+    );
+    assert!(
+        page.differences[0]
+            .found
+            .starts_with("column `x` cannot be read: "),
+        "{page:?}"
+    );
+    let none = differ("t.parquet", b"a\n", b"b\n", &Rules::default());
+    assert_eq!(none.format, "text");
+}
+
+#[test]
+fn parquet_on_the_disk_is_compared_however_it_lies_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.parquet"), folder.path().join("b.parquet"));
+    fs::write(&a, table_of(&[("x", Kind::Double, numbers(&[1.0, 2.0]))], 1)).unwrap();
+    fs::write(&b, table_of(&[("x", Kind::Double, numbers(&[1.0, 3.0]))], 1)).unwrap();
+    let found = compare(&a, &b, &Rules::default()).unwrap();
+    assert_eq!(
+        told(&found[0]),
+        ["column `x`: 1 cells differ by at most 1.000000e0; first in row 2: 2 -> 3"]
+    );
 }

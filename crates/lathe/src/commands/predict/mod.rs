@@ -1,3 +1,4 @@
+mod columns;
 mod journal;
 mod read;
 mod write;
@@ -29,22 +30,29 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Answer the rows of a file, without a server.
 ///
-/// CSV with a header, or JSON lines with an object each; told by the ends of the files' names. One row of answers for
-/// each row, in their order. A run that was killed goes on where it was when it is started again.
+/// CSV with a header, JSON lines with an object each, or Parquet; told by the ends of the files' names. One row of
+/// answers for each row, in their order. A run that was killed goes on where it was when it is started again.
 ///
 /// Examples:
 ///   lathe predict ./model rows.csv -o answers.csv
-///   lathe predict model.ubj rows.jsonl -o answers.jsonl
+///   lathe predict model.ubj rows.parquet -o answers.jsonl
+///   lathe predict ./model rows.data --from parquet -o answers.parquet
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// An MLflow model folder, or a model file.
     model: PathBuf,
-    /// The rows: `.csv`, `.jsonl` or `.ndjson`.
+    /// The rows: `.csv`, `.jsonl`, `.ndjson`, `.parquet` or `.pq`.
     input: PathBuf,
-    /// Where the answers go: `.csv`, `.jsonl` or `.ndjson`.
+    /// Where the answers go: `.csv`, `.jsonl`, `.ndjson`, `.parquet` or `.pq`.
     #[arg(short, long)]
     output: PathBuf,
+    /// What the rows are written as, whatever their file is called.
+    #[arg(long, value_name = "FORMAT")]
+    from: Option<Format>,
+    /// What the answers are written as, whatever their file is called.
+    #[arg(long, value_name = "FORMAT")]
+    to: Option<Format>,
     /// Rows that are answered at once; one thread for each core if absent.
     #[arg(short, long, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -53,10 +61,15 @@ pub struct Args {
 }
 
 /// How rows are written down.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
 enum Format {
+    /// Fields between commas, with a header.
     Csv,
+    /// An object a line.
+    #[value(name = "jsonl")]
     JsonLines,
+    /// Apache Parquet.
+    Parquet,
 }
 
 impl Format {
@@ -64,9 +77,10 @@ impl Format {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("csv") => Ok(Self::Csv),
             Some("jsonl" | "ndjson") => Ok(Self::JsonLines),
+            Some("parquet" | "pq") => Ok(Self::Parquet),
             _ => Err(hinted(
                 format!("the format of `{}` is not known", path.display()),
-                "name a `.csv`, `.jsonl` or `.ndjson` file",
+                "name a `.csv`, `.jsonl`, `.ndjson` or `.parquet` file, or say `--from` or `--to`",
             )),
         }
     }
@@ -76,7 +90,8 @@ impl Format {
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let at = |path: &Path| call.folder.join(path);
-    let (read, write) = (Format::of(&args.input)?, Format::of(&args.output)?);
+    let format = |said: Option<Format>, path: &Path| said.map_or_else(|| Format::of(path), Ok);
+    let (read, write) = (format(args.from, &args.input)?, format(args.to, &args.output)?);
     let (source, input, output) = (at(&args.model), at(&args.input), at(&args.output));
     let model = Model::load_with(&source, args.python.permission()?.as_ref())
         .with_context(|| format!("the model in `{}` cannot be used", source.display()))?;
@@ -85,7 +100,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         (None, Some(processes)) => processes,
         (None, None) => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let mut journal = Journal::open(&source, &input, &output)?;
+    let mut journal = Journal::open(&source, &input, &output, write)?;
     let resumed = journal.done.rows;
     let rows = match answer(
         &model,
@@ -131,7 +146,7 @@ fn answer(
     journal: &mut Journal,
     quiet: bool,
 ) -> anyhow::Result<u64> {
-    let mut reader = Reader::open(input, read, &journal.done)?;
+    let mut reader = Reader::open(input, read, model.signature(), &journal.done)?;
     let mut told = Told::new(input, quiet);
     std::thread::scope(|scope| {
         let (pieces, to_answer) = channel::<Piece>();
@@ -175,7 +190,7 @@ fn answer(
             }
         }
         told.end();
-        Ok(journal.done.rows)
+        Ok(journal.reached().0)
     })
 }
 
@@ -233,20 +248,19 @@ impl Told {
     }
 
     fn tell(&mut self, journal: &Journal) {
-        let done = &journal.done;
-        let before = *self.rows_before.get_or_insert(done.rows);
+        let (rows, input_offset) = journal.reached();
+        let before = *self.rows_before.get_or_insert(rows);
         if self.quiet || self.last.elapsed() < TELL_EVERY {
             return;
         }
         self.last = Instant::now();
         self.shown = true;
-        let percent = 100.0 * done.input_offset as f64 / self.input_bytes.max(1) as f64;
-        let speed = (done.rows - before) as f64 / self.started.elapsed().as_secs_f64();
+        let percent = 100.0 * input_offset as f64 / self.input_bytes.max(1) as f64;
+        let speed = (rows - before) as f64 / self.started.elapsed().as_secs_f64();
         // A terminal that cannot be written to shows nothing.
         let _ = write!(
             std::io::stderr(),
-            "\r{percent:.0} %, {} rows, {speed:.0} a second ",
-            done.rows
+            "\r{percent:.0} %, {rows} rows, {speed:.0} a second "
         );
     }
 

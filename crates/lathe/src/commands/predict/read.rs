@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use csv::ByteRecord;
+use lathe_parquet::Cells;
 use lathe_serving::{Column, ColumnType, Signature, Table, without_bare_nan};
 use serde_json::{Map, Value};
 
 use super::Format;
+use super::columns::{self, TypedColumn};
 use super::journal::Done;
 
 /// Rows that are read, answered and written together.
@@ -40,6 +42,11 @@ enum Rows {
         records: Vec<ByteRecord>,
     },
     Lines(Vec<Vec<u8>>),
+    Columns {
+        columns: Arc<[TypedColumn]>,
+        cells: Vec<Cells>,
+        rows: usize,
+    },
 }
 
 /// A file that is read piece by piece.
@@ -59,11 +66,12 @@ enum Source {
         reader: BufReader<File>,
         offset: u64,
     },
+    Columns(columns::Source),
 }
 
 impl Reader {
-    /// Opens it behind what is done already.
-    pub fn open(path: &Path, format: Format, done: &Done) -> anyhow::Result<Self> {
+    /// Opens it behind what is done already; of a table only what the model takes is read.
+    pub fn open(path: &Path, format: Format, signature: &Signature, done: &Done) -> anyhow::Result<Self> {
         let mut file = File::open(path).context("the file cannot be read")?;
         let source = match format {
             Format::Csv => {
@@ -86,6 +94,7 @@ impl Reader {
                     offset: done.input_offset,
                 }
             }
+            Format::Parquet => Source::Columns(columns::Source::open(path, signature, done.rows)?),
         };
         Ok(Self {
             rows: done.rows,
@@ -121,6 +130,11 @@ impl Reader {
                 }
                 (Rows::Lines(lines), *offset)
             }
+            Source::Columns(source) => {
+                let (cells, rows) = source.next(ROWS)?;
+                let columns = source.columns();
+                (Rows::Columns { columns, cells, rows }, source.offset())
+            }
         };
         let piece = Piece {
             index,
@@ -144,6 +158,7 @@ impl Piece {
         match &self.rows {
             Rows::Csv { records, .. } => records.len(),
             Rows::Lines(lines) => lines.len(),
+            Rows::Columns { rows, .. } => *rows,
         }
     }
 
@@ -154,6 +169,7 @@ impl Piece {
                 Some(table) => Ok(table),
                 None => careful_table(names, records, signature),
             },
+            Rows::Columns { columns, cells, rows } => columns::table(columns, cells, *rows, signature),
             Rows::Lines(lines) => {
                 let mut records: Vec<Map<String, Value>> = Vec::with_capacity(lines.len());
                 for line in lines {

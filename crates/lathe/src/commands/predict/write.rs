@@ -1,5 +1,6 @@
-//! Answers as the bytes that stand for them in a file.
+//! Answers as what stands for them in a file: bytes, or the cells of columns.
 
+use lathe_parquet::{Cells, Field, Kind};
 use lathe_serving::{Answers, Output, Values};
 use serde_json::Value;
 
@@ -8,22 +9,31 @@ use super::read::Piece;
 
 /// The answers to a piece.
 pub struct Written {
-    /// What stands at the beginning of the file.
-    pub header: Vec<u8>,
-    pub body: Vec<u8>,
+    pub body: Body,
     pub rows: u64,
     /// Where the rows go on after it.
     pub input_offset: u64,
 }
 
+/// What is written of them.
+pub enum Body {
+    /// Bytes, and those that stand at the beginning of the file.
+    Bytes { header: Vec<u8>, body: Vec<u8> },
+    /// Columns of a table.
+    Columns(Vec<(Field, Cells)>),
+}
+
 impl Written {
     pub fn new(answers: &Answers, format: Format, piece: &Piece) -> anyhow::Result<Self> {
-        let (header, body) = match format {
-            Format::JsonLines => (Vec::new(), json_lines(answers)?),
+        let body = match format {
+            Format::JsonLines => Body::Bytes {
+                header: Vec::new(),
+                body: json_lines(answers)?,
+            },
             Format::Csv => csv_rows(answers)?,
+            Format::Parquet => Body::Columns(answers.outputs.iter().flat_map(columns).collect()),
         };
         Ok(Self {
-            header,
             body,
             rows: answers.rows() as u64,
             input_offset: piece.input_offset,
@@ -40,7 +50,7 @@ fn json_lines(answers: &Answers) -> anyhow::Result<Vec<u8>> {
     Ok(body)
 }
 
-fn csv_rows(answers: &Answers) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+fn csv_rows(answers: &Answers) -> anyhow::Result<Body> {
     let mut header = csv::Writer::from_writer(Vec::new());
     header.write_record(answers.outputs.iter().flat_map(names))?;
     let mut body = csv::Writer::from_writer(Vec::new());
@@ -51,7 +61,10 @@ fn csv_rows(answers: &Answers) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
         });
         body.write_record(fields)?;
     }
-    Ok((header.into_inner()?, body.into_inner()?))
+    Ok(Body::Bytes {
+        header: header.into_inner()?,
+        body: body.into_inner()?,
+    })
 }
 
 /// The names of an output's columns.
@@ -68,6 +81,50 @@ fn names(output: &Output) -> Vec<String> {
                 key => format!("{}_{key}", output.name),
             })
             .collect(),
+    }
+}
+
+/// An output as columns of the type that the model computes in; what a Python model answers otherwise is JSON in text.
+fn columns(output: &Output) -> impl Iterator<Item = (Field, Cells)> {
+    let width = output.per_row();
+    names(output).into_iter().enumerate().map(move |(column, name)| {
+        let mine = (column..output.values.len()).step_by(width.max(1));
+        let (kind, cells) = match &output.values {
+            Values::Float(values) => (
+                Kind::Float,
+                Cells::Floats(mine.map(|at| Some(values[at])).collect()),
+            ),
+            Values::Double(values) => (
+                Kind::Double,
+                Cells::Doubles(mine.map(|at| Some(values[at])).collect()),
+            ),
+            Values::Integer(values) => (
+                whole(32),
+                Cells::Longs(mine.map(|at| Some(values[at].into())).collect()),
+            ),
+            Values::Long(values) => (whole(64), Cells::Longs(mine.map(|at| Some(values[at])).collect())),
+            Values::Boolean(values) => (
+                Kind::Boolean,
+                Cells::Booleans(mine.map(|at| Some(values[at])).collect()),
+            ),
+            Values::Text(_) | Values::Json(_) | Values::Whole(_) => (
+                Kind::Text,
+                Cells::Texts(mine.map(|at| word(&output.values, at)).collect()),
+            ),
+        };
+        (Field { name, kind }, cells)
+    })
+}
+
+fn whole(bits: u8) -> Kind {
+    Kind::Integer { bits, signed: true }
+}
+
+fn word(values: &Values, index: usize) -> Option<std::sync::Arc<str>> {
+    match values.value(index) {
+        Value::Null => None,
+        Value::String(text) => Some(text.into()),
+        other => Some(other.to_string().into()),
     }
 }
 
