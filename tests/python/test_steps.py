@@ -363,3 +363,46 @@ def test_a_worker_leaves_its_folder_for_no_step(tmp_path, workers, strange):
     assert "outside of its folder" in until(error)
     assert worker.poll() is None
     assert not list(tmp_path.rglob("elsewhere")) and not list(tmp_path.rglob("here"))
+
+
+def test_a_workers_cache_stays_within_its_limit(tmp_path, workers):
+    folder = tmp_path / "away"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    lathe("init", cwd=folder)
+    lathe("remote", "add", "-d", "storage", str(tmp_path / "remote"), cwd=folder)
+    (folder / "make.py").write_text(
+        "import os, random, sys\n"
+        "before = [open(path, 'rb').read() for path in sys.argv[2:]]\n"
+        "open(sys.argv[1], 'wb').write(random.Random(sys.argv[1]).randbytes(300_000 - 1) + bytes([len(before)]))\n"
+    )
+
+    def stage(name, *deps):
+        listed = "".join(f", {dep}" for dep in deps)
+        return f"  {name}:\n    cmd: python3 make.py {' '.join([name + '.bin', *deps])}\n    deps: [make.py{listed}]\n    outs: [{name}.bin]\n"
+
+    chain = [stage(f"s{at}", *([f"s{at - 1}.bin"] if at else [])) for at in range(6)]
+    (folder / "dvc.yaml").write_text("stages:\n" + "".join(chain))
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "all")
+    workers.start("one", "--cache-limit", "1MB", "--jobs", "2", "--lease", "2s")
+    cache = tmp_path / "one/.dvc/cache/files/md5"
+    other = cache / "00" / ("1" * 30)
+    ends(start_run(folder, workers.url))
+    other.parent.mkdir(exist_ok=True)
+    other.write_bytes(b"0" * 2_000_000)
+
+    def held():
+        return {path.parent.name + path.name: path.stat().st_size for path in cache.rglob("*") if path.is_file() and path != other}
+
+    until(lambda: sum(held().values()) <= 1_000_000)
+    # The newest are kept, and what no step used is not touched.
+    lock = (folder / "dvc.lock").read_text()
+    md5s = [lock.split(f"s{at}.bin\n      hash: md5\n      md5: ")[-1].split()[0] for at in range(6)]
+    assert [md5 in held() for md5 in md5s] == [False, False, False, True, True, True]
+    assert other.stat().st_size == 2_000_000
+    # An input that was removed comes again.
+    (folder / "dvc.yaml").write_text("stages:\n" + "".join(chain) + stage("again", "s0.bin", "s5.bin"))
+    ends(start_run(folder, workers.url))
+    assert (folder / "again.bin").read_bytes()[-1] == 2
+    assert md5s[0] in held()

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Call;
 use crate::exit::{Outcome, hinted};
 use crate::settings::Place;
-use crate::steps::{Settings, Worker};
+use crate::steps::{Settings, Worker, cache_limit};
 use crate::terminal::{self, Style, paint};
 
 /// Execute stages of pipelines that `lathe run --engine worker` elsewhere hands out through the server.
@@ -34,6 +34,10 @@ pub struct Args {
     /// When the server hears nothing for so long, it gives the step to another worker.
     #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = parse_lease)]
     lease: Span,
+    /// Of what steps brought and made, keep so much in the cache: `50GiB`, `500MB`, `none` for no limit. What was not used
+    /// for longest is removed between steps; the remote holds it.
+    #[arg(long, value_name = "BYTES", default_value = "50GiB", value_parser = cache_limit::parse)]
+    cache_limit: cache_limit::CacheBytes,
 }
 
 fn parse_lease(text: &str) -> Result<Span, String> {
@@ -90,6 +94,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         project: args.project,
         jobs: args.jobs,
         lease: args.lease,
+        cache_bytes: args.cache_limit.0,
     };
     let worker = Worker::new(settings, place, repo, &remote)?;
     if call.json {

@@ -1,6 +1,7 @@
 //! Steps: stages that a worker executes. `engine.rs` is the side of `lathe run`, `worker.rs`, `claim.rs` and
 //! `execution.rs` are the side of `lathe worker`; both meet at the server's job table and at the remote.
 
+pub mod cache_limit;
 mod claim;
 mod engine;
 mod execution;

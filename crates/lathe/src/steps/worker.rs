@@ -12,6 +12,7 @@ use lathe_types::steps::{ClaimedStep, Step, StepResult};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::cache_limit::CacheLimit;
 use super::claim::Claim;
 use super::execution::{Stopped, Surroundings};
 use super::{ASK_AGAIN, may_pass, refusal};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub jobs: u16,
     /// A step is given to somebody else when nothing was heard for so long.
     pub lease: Span,
+    /// Bytes of what steps brought and made that are kept; none for all of it.
+    pub cache_bytes: Option<u64>,
 }
 
 /// A worker.
@@ -46,6 +49,7 @@ pub struct Worker {
     remote: Remote,
     folder: PathBuf,
     interruption: Interruption,
+    limit: CacheLimit,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +84,7 @@ impl Worker {
         let name = format!("{host}-{}-{:x}", std::process::id(), clock::now().0);
         Ok(Self {
             name,
+            limit: CacheLimit::open(&repo, settings.cache_bytes),
             settings,
             place,
             repo,
@@ -132,6 +137,7 @@ impl Worker {
                 "worker": worker, "lease_ms": self.settings.lease.0, "project": self.settings.project,
             });
             let asked_at = Instant::now();
+            let working = self.limit.begin(&self.repo);
             match client.post::<Answer>("/api/v1/steps/claim", &asked) {
                 Ok(Answer {
                     claimed: Some(claimed),
@@ -139,6 +145,7 @@ impl Worker {
                     is_away = false;
                     let claim = Claim::new(claimed.id, claimed.attempt, worker, self.settings.lease);
                     let (how, is_able) = self.perform(&client, &claim, &claimed.step);
+                    drop(working);
                     tell(&Ended {
                         stage: claimed.step.stage,
                         id: claim.id,
@@ -150,10 +157,12 @@ impl Worker {
                     }
                 }
                 Ok(Answer { claimed: None }) => {
+                    drop(working);
                     is_away = false;
                     self.rest(LOOK_EVERY);
                 }
                 Err(error) if may_pass(&error) => {
+                    drop(working);
                     if !std::mem::replace(&mut is_away, true) {
                         tracing::warn!(
                             error = format!("{error:#}"),
@@ -194,6 +203,10 @@ impl Worker {
             claim.close();
             result
         });
+        self.limit.note(&self.repo, &step.inputs);
+        if let Ok(result) = &result {
+            self.limit.note(&self.repo, &result.outs);
+        }
         if claim.is_lost() {
             return ("lost: somebody else has it, or nobody wants it".to_owned(), true);
         }
