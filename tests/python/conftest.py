@@ -119,7 +119,8 @@ class S3:
     def __init__(self, url, environment):
         self.url, self.environment = url, environment
 
-    def exists(self, key):
+    def objects(self, key):
+        """Names of what lies below this key, or at it, with what reads them."""
         import boto3
 
         bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
@@ -130,8 +131,12 @@ class S3:
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
             region_name="us-east-1",
         )
-        found = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/{key}")
-        return any(one["Key"] == f"{prefix}/{key}" for one in found.get("Contents", []))
+        found = client.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/{key}").get("Contents", [])
+        read = lambda name: client.get_object(Bucket=bucket, Key=name)["Body"].read()
+        return {one["Key"].removeprefix(f"{prefix}/"): lambda name=one["Key"]: read(name) for one in found}
+
+    def exists(self, key):
+        return key in self.objects(key)
 
 
 @pytest.fixture(scope="session")

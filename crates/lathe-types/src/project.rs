@@ -254,6 +254,34 @@ pub struct DeploymentSpec {
     /// A step is not judged before the new version was asked this often; 50 if absent.
     #[serde(default = "min_requests_default")]
     pub min_requests: u64,
+    /// Requests and answers that are kept as files; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payloads: Option<PayloadSpec>,
+}
+
+/// `[deployment.NAME.payloads]`: requests and answers that are kept as Parquet files on the artifact store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PayloadSpec {
+    /// The share of requests, 0 to 1; all if absent.
+    pub sample: f64,
+    /// Columns that are left out.
+    pub without: Vec<String>,
+    /// A file is written once it has so many rows.
+    pub file_rows: u64,
+    /// A file is written once its first row is this old.
+    pub file_age: Span,
+}
+
+impl Default for PayloadSpec {
+    fn default() -> Self {
+        Self {
+            sample: 1.0,
+            without: Vec::new(),
+            file_rows: 50_000,
+            file_age: Span(300_000),
+        }
+    }
 }
 
 fn min_requests_default() -> u64 {

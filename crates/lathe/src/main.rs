@@ -16,6 +16,7 @@ mod import;
 mod jobs;
 mod model_source;
 mod objects;
+mod payloads;
 mod plot_page;
 mod process;
 mod project;

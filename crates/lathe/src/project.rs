@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lathe_monitor::METRICS;
-use lathe_types::project::{PerformanceSpec, ProjectSpec};
+use lathe_types::project::{PayloadSpec, PerformanceSpec, ProjectSpec};
 
 use crate::exit::hinted;
+use crate::payloads;
 
 /// The file's name.
 pub const FILE_NAME: &str = "lathe.toml";
@@ -148,6 +149,9 @@ pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
                 problem: format!("is `{}`; write `models:/NAME@ALIAS`", deployment.model),
             });
         }
+        if let Some(payloads) = &deployment.payloads {
+            check_payloads(name, payloads)?;
+        }
     }
     for name in spec.gate.keys() {
         declared(
@@ -220,6 +224,29 @@ fn check_performance(section: &str, performance: &PerformanceSpec) -> Result<(),
 }
 
 /// Every expression must at least be one.
+fn check_payloads(deployment: &str, payloads: &PayloadSpec) -> Result<(), ProjectError> {
+    let wrong = |key: &str, problem: &str| {
+        Err(ProjectError::Value {
+            section: format!("deployment.{deployment}.payloads"),
+            key: key.into(),
+            problem: problem.into(),
+        })
+    };
+    if !(0.0..=1.0).contains(&payloads.sample) {
+        return wrong("sample", "is a share from 0 to 1");
+    }
+    if !(1..=1_000_000).contains(&payloads.file_rows) {
+        return wrong("file_rows", "is a number from 1 to 1000000");
+    }
+    if !(1..=86_400_000).contains(&payloads.file_age.0) {
+        return wrong("file_age", "is a span from 1ms to 1d");
+    }
+    match payloads::folder(deployment) {
+        Ok(_) => Ok(()),
+        Err(_) => wrong("sample", "needs a deployment whose name can be a folder's"),
+    }
+}
+
 fn check_rules(spec: &ProjectSpec) -> Result<(), ProjectError> {
     let gates = spec.gate.iter().flat_map(|(name, gate)| {
         let rules = gate.rules.iter();

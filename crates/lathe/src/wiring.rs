@@ -8,7 +8,7 @@ use anyhow::Context;
 use lathe_blob::{ArtifactPath, Artifacts};
 use lathe_server::access::Login;
 use lathe_server::connections::{self, Patience};
-use lathe_server::inference::Deployments;
+use lathe_server::inference::{Deployments, Payload, PayloadCounts};
 use lathe_server::webhooks::{Sender, WebhookRules};
 use lathe_server::{AppState, Framing, Modules, Options};
 use lathe_serving::PythonPermission;
@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::exit::hint;
 use crate::jobs::{self, Context as JobContext};
+use crate::payloads;
 use crate::settings::cache_folder;
 
 /// Samples on their way from answers to windows; more than this and samples are dropped, and the
@@ -31,6 +32,8 @@ pub struct Parts {
     pub state: AppState,
     /// What the watcher reads.
     pub samples: mpsc::Receiver<Sample>,
+    /// What is written to files, and where it is counted.
+    pub payloads: (mpsc::Receiver<Payload>, PayloadCounts),
 }
 
 impl Parts {
@@ -104,10 +107,13 @@ pub fn open_parts(database: &Location, artifacts: &str, options: PartOptions) ->
     })?;
     let artifacts = open_artifacts(artifacts, vec![options.default_artifact_root.clone()])?;
     let (sender, samples) = mpsc::channel(SAMPLES_MAX);
+    let (payload_sender, payloads) = mpsc::channel(payloads::WAITING_MAX);
+    let payload_counts = PayloadCounts::default();
     let deployments = Deployments::new(
         store.clone(),
         artifacts.clone(),
         sender,
+        (payload_sender, payload_counts.clone()),
         clock::now,
         options.python,
     );
@@ -133,6 +139,7 @@ pub fn open_parts(database: &Location, artifacts: &str, options: PartOptions) ->
             options: Arc::new(options),
         },
         samples,
+        payloads: (payloads, payload_counts),
     })
 }
 

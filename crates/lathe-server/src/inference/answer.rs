@@ -212,7 +212,7 @@ pub(super) async fn answer(
 }
 
 /// A draw that is the same for an entity in every process: FNV-1a, its bits mixed as by SplitMix64.
-fn mixed(deployment: &str, entity: &str) -> u32 {
+pub(super) fn mixed(deployment: &str, entity: &str) -> u32 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for byte in deployment.bytes().chain([0]).chain(entity.bytes()) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -294,6 +294,7 @@ fn record(
     let Some(samples) = &deployments.inner.samples else {
         return;
     };
+    let kept = deployments.inner.payloads.as_ref().zip(target.kept.as_ref());
     let at = at.unwrap_or_else(deployments.inner.now);
     // A Python model may answer with more than there were rows.
     let predictions = answered.answers.values().into_iter().take(table.rows());
@@ -309,6 +310,9 @@ fn record(
             features: table.record(row),
             prediction,
         };
+        if let Some((payloads, kept)) = kept {
+            payloads.offer(&sample, kept);
+        }
         if samples.try_send(sample).is_err() {
             let dropped = deployments.inner.samples_dropped.fetch_add(1, Relaxed) + 1;
             // Answers come first: a watcher that cannot keep up loses rows, and says so, but not for each.

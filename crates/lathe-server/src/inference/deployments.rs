@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::answer::Refusal;
 use super::lane::Served;
+use super::payloads::{Kept, Payload, PayloadCounts, Payloads};
 
 /// The deployments of this process. Clones share them.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub(super) struct Inner {
     /// Where answered rows go; none where nobody watches.
     pub(super) samples: Option<mpsc::Sender<Sample>>,
     pub(super) samples_dropped: AtomicU64,
+    /// Where answered rows go that are kept as files; none where nobody writes them.
+    pub(super) payloads: Option<Payloads>,
     pub(super) now: fn() -> Millis,
     /// Whether models of the records may be answered by Python, and how.
     pub(super) python: Option<PythonPermission>,
@@ -87,6 +90,8 @@ pub(super) struct LiveTarget {
     /// The loaded model, or why it could not be loaded: then its requests fail and count as failed.
     pub(super) model: Result<Arc<Served>, String>,
     pub(super) counters: Mutex<Counters>,
+    /// How its rows are kept as files, if they are.
+    pub(super) kept: Option<Arc<Kept>>,
 }
 
 /// What a target did since the counters were last written down.
@@ -103,10 +108,14 @@ impl Deployments {
         store: Store,
         artifacts: Artifacts,
         samples: mpsc::Sender<Sample>,
+        payloads: (mpsc::Sender<Payload>, PayloadCounts),
         now: fn() -> Millis,
         python: Option<PythonPermission>,
     ) -> Self {
-        Self::with(Some((store, artifacts)), Some(samples), None, now, python)
+        let (sender, counts) = payloads;
+        let payloads = Payloads { sender, counts };
+        let records = Some((store, artifacts));
+        Self::with(records, Some(samples), Some(payloads), None, now, python)
     }
 
     /// Deployments that are told what to answer with: see [`Deployments::take_over`].
@@ -115,7 +124,7 @@ impl Deployments {
         now: fn() -> Millis,
         python: Option<PythonPermission>,
     ) -> Self {
-        Self::with(None, samples, None, now, python)
+        Self::with(None, samples, None, None, now, python)
     }
 
     /// What answers for a version of a deployment in this process: `native`, or `python`, which executes what the model
@@ -129,6 +138,7 @@ impl Deployments {
     fn with(
         records: Option<(Store, Artifacts)>,
         samples: Option<mpsc::Sender<Sample>>,
+        payloads: Option<Payloads>,
         reload: Option<Reload>,
         now: fn() -> Millis,
         python: Option<PythonPermission>,
@@ -138,6 +148,7 @@ impl Deployments {
                 records,
                 samples,
                 samples_dropped: AtomicU64::new(0),
+                payloads,
                 now,
                 python,
                 reload,
@@ -156,7 +167,7 @@ impl Deployments {
     /// One model that answers everything under `name`, without records.
     pub(super) fn of_model(name: &str, reload: Reload, now: fn() -> Millis) -> Result<Self, String> {
         let model = reload()?;
-        let deployments = Self::with(None, None, Some(reload), now, None);
+        let deployments = Self::with(None, None, None, Some(reload), now, None);
         deployments.put_alone(name, model);
         Ok(deployments)
     }
@@ -175,6 +186,7 @@ impl Deployments {
                 fault: None,
                 model: Ok(Arc::new(Served::new(model))),
                 counters: Mutex::default(),
+                kept: None,
             }],
             shadow_places: Arc::new(Semaphore::new(SHADOW_PLACES)),
         });

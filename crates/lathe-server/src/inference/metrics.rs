@@ -10,6 +10,7 @@ use crate::telemetry::{Text, escaped};
 
 impl Deployments {
     pub(crate) fn write_metrics(&self, text: &mut Text) {
+        self.write_payload_metrics(text);
         let all = self.all();
         let served: Vec<(String, &Served)> = all
             .iter()

@@ -11,6 +11,7 @@ mod kserve;
 mod lane;
 mod metrics;
 mod oip;
+mod payloads;
 mod source;
 mod split;
 mod statistics;
@@ -30,6 +31,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::{AppState, telemetry};
 
 pub use deployments::{Deployments, Reload};
+pub use payloads::{Kept, Payload, PayloadCounts};
 pub use source::version_folder;
 pub(crate) use source::{location_of_version, place_of};
 pub use split::{Counts, Folders, Split};

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use lathe_serving::Model;
 use lathe_types::deployments::{Deployment, Role, Target, TargetStats};
+use lathe_types::project::PayloadSpec;
 use lathe_types::samples::Sample;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::deployments::{Deployments, Failing, Live, LiveTarget, SHADOW_PLACES};
 use super::lane::Served;
+use super::payloads::Kept;
 
 /// A version that cannot be loaded is tried again after this, then after twice as long, and so on.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -35,6 +37,9 @@ pub struct Split {
     pub step: usize,
     /// The versions.
     pub targets: Vec<Target>,
+    /// How answered rows are kept as files, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payloads: Option<PayloadSpec>,
 }
 
 /// Where the files of versions lie, or why that is not known.
@@ -52,6 +57,7 @@ impl Split {
             rollout: rollout.map_or(0, |rollout| rollout.id),
             step: rollout.map_or(0, |rollout| rollout.step),
             targets: deployment.targets(),
+            payloads: deployment.spec.payloads.clone(),
         })
     }
 }
@@ -112,7 +118,13 @@ impl Deployments {
                 );
                 failed = Some((target.version, reason.clone()));
             }
+            let kept = split.payloads.as_ref().zip(model.as_ref().ok());
+            let kept = kept.map(|(spec, served)| Kept {
+                spec: spec.clone(),
+                inputs: served.model.signature().inputs.clone(),
+            });
             targets.push(LiveTarget {
+                kept: kept.map(Arc::new),
                 version: target.version,
                 role: target.role,
                 weight: target.weight,
@@ -145,6 +157,7 @@ impl Deployments {
 
     /// Hands a sample to the watcher; false if that has no room.
     pub(crate) fn watch(&self, sample: Sample) -> bool {
+        self.keep_reported(&sample);
         let sent = self
             .inner
             .samples

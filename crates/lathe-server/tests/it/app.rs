@@ -43,8 +43,18 @@ pub fn app_with(choose: impl FnOnce(&mut Options)) -> App {
     let store = Store::open(&location(folder.path())).unwrap();
     let artifacts = Artifacts::local(folder.path().join("artifacts"));
     let (samples, watched) = tokio::sync::mpsc::channel(1_000);
-    let deployments =
-        inference::Deployments::new(store.clone(), artifacts.clone(), samples, || Millis(NOW), None);
+    let payloads = (
+        tokio::sync::mpsc::channel(1).0,
+        inference::PayloadCounts::default(),
+    );
+    let deployments = inference::Deployments::new(
+        store.clone(),
+        artifacts.clone(),
+        samples,
+        payloads,
+        || Millis(NOW),
+        None,
+    );
     let state = AppState {
         store: store.clone(),
         artifacts: artifacts.clone(),

@@ -205,6 +205,7 @@ impl Follower {
                         weight: 1.0,
                         fault: None,
                     }],
+                    payloads: None,
                 }])
             }
         }

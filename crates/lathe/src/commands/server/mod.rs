@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use clap::ArgAction;
 use clap::builder::{BoolishValueParser, FalseyValueParser};
 use lathe_server::access::Login;
@@ -18,7 +19,7 @@ use crate::exit::{Outcome, hint, hinted};
 use crate::project::ProjectFile;
 use crate::python_models::PythonArgs;
 use crate::wiring::{self, PartOptions};
-use crate::{clock, jobs, process, terminal};
+use crate::{clock, jobs, payloads, process, terminal};
 
 /// Keep records, answer predictions, watch them, act on alerts: everything in one process.
 ///
@@ -159,6 +160,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             },
         };
         let mut loops = tokio::task::JoinSet::new();
+        let (end_payloads, payloads_end) = tokio::sync::oneshot::channel();
+        let (received, counts) = parts.payloads;
+        let payloads = payloads::write(state.artifacts.clone(), counts, received, payloads_end);
+        let payloads = tokio::spawn(payloads);
         loops.spawn(sweep(state.artifacts.clone()));
         loops.spawn(webhooks::deliver(
             state.store.clone(),
@@ -190,6 +195,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         announce(call, &url, started)?;
         let router = lathe_server::router(state);
         process::serve_until_stopped(listener, router, None, stop).await;
+        // Gone only if it broke off.
+        let _ = end_payloads.send(());
+        payloads.await.context("payloads were not written to the end")?;
         loops.shutdown().await;
         Ok(Outcome::Done)
     })
