@@ -299,3 +299,62 @@ def test_a_bomb_is_not_unpacked(url):
     answer = requests.post(f"{url}/v2/models/m/infer", data=bomb, headers={"Content-Encoding": "gzip"})
     assert answer.status_code in (400, 413), answer.status_code
     assert json.loads(answer.text)["error"]
+
+
+def test_reflection_tells_the_services_as_tritons_client_has_them(url):
+    from google.protobuf import message_factory
+    from google.protobuf.descriptor_pool import DescriptorPool
+    from grpc_reflection.v1alpha import reflection_pb2
+    from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+    from tritonclient.grpc import model_config_pb2, service_pb2
+
+    channel = grpc.insecure_channel(url.removeprefix("http://"))
+    database = ProtoReflectionDescriptorDatabase(channel)
+    services = {"inference.GRPCInferenceService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
+    assert set(database.get_services()) == services
+    pool = DescriptorPool(database)
+    ours = pool.FindServiceByName("inference.GRPCInferenceService")
+    theirs = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+
+    def same(mine, original):
+        # Every field that is told has the name, number and type that Triton's has.
+        for field in mine.fields:
+            other = original.fields_by_name[field.name]
+            told = (field.number, field.type, field.is_repeated, field.containing_oneof and field.containing_oneof.name)
+            assert told == (other.number, other.type, other.is_repeated, other.containing_oneof and other.containing_oneof.name), field.full_name
+            if field.message_type:
+                assert field.message_type.full_name == other.message_type.full_name, field.full_name
+                same(field.message_type, other.message_type)
+
+    assert len(ours.methods) == 12
+    for method in ours.methods:
+        original = theirs.methods_by_name[method.name]
+        assert (method.client_streaming, method.server_streaming) == (original.client_streaming, original.server_streaming)
+        assert method.input_type.full_name == original.input_type.full_name
+        same(method.input_type, original.input_type)
+        same(method.output_type, original.output_type)
+    kinds = pool.FindEnumTypeByName("inference.DataType").values
+    assert all(model_config_pb2.DataType.Value(kind.name) == kind.number for kind in kinds)
+    # A client that knows nothing but the address asks the model.
+    infer = ours.methods_by_name["ModelInfer"]
+    request = message_factory.GetMessageClass(infer.input_type)(model_name="m")
+    for column in requests.get(f"{url}/v2/models/m").json()["inputs"]:
+        tensor = request.inputs.add(name=column["name"], datatype="FP64", shape=[1])
+        tensor.contents.fp64_contents.append(0.5)
+    reply = message_factory.GetMessageClass(infer.output_type)
+    call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer", type(request).SerializeToString, reply.FromString)
+    answer = call(request)
+    assert answer.outputs[0].name == "predictions" and len(answer.outputs[0].contents.fp64_contents) == 1
+    # The newer version of reflection has the same messages; what is not known is told so.
+    asked = [
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+        for symbol in ["grpc.health.v1.Health.Check", "no.Such", ".inference.ModelInferRequest.InferInputTensor"]
+    ]
+    asked.append(reflection_pb2.ServerReflectionRequest(file_by_filename="inference.proto"))
+    newer = channel.stream_stream(
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString, reflection_pb2.ServerReflectionResponse.FromString,
+    )  # fmt: skip
+    told = list(newer(iter(asked)))
+    assert [one.WhichOneof("message_response") for one in told] == ["file_descriptor_response", "error_response", "file_descriptor_response", "file_descriptor_response"]
+    assert told[1].error_response.error_code == 5 and "no.Such" in told[1].error_response.error_message

@@ -5,3 +5,5 @@
 pub mod inference;
 pub mod mlflow;
 pub mod otlp;
+pub mod reflection;
+pub mod schema;

@@ -554,6 +554,8 @@ const INFERENCE: &[Rule] = &[
     repository("/inference.GRPCInferenceService/RepositoryModelLoad"),
     repository("/inference.GRPCInferenceService/RepositoryModelUnload"),
     open("POST", "/grpc.health.v1.Health/{method}"),
+    open("POST", "/grpc.reflection.v1.ServerReflection/{method}"),
+    open("POST", "/grpc.reflection.v1alpha.ServerReflection/{method}"),
     infer("GET", "/v1/models"),
     infer("GET", "/v1/models/{name}"),
     infer("POST", "/v1/models/{name}"),

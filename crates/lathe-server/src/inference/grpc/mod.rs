@@ -1,8 +1,9 @@
 //! The Open Inference Protocol v2 over gRPC, on the port of the REST faces: `inference.GRPCInferenceService` as Triton
-//! speaks it, and `grpc.health.v1.Health`. Framing, compression and trailers are `tonic`'s.
+//! speaks it, `grpc.health.v1.Health` and `grpc.reflection`. Framing, compression and trailers are `tonic`'s.
 
 mod calls;
 mod convert;
+mod reflection;
 mod service;
 
 use axum::Router;
@@ -28,6 +29,8 @@ where
             post(call),
         )
         .route("/grpc.health.v1.Health/{method}", post(call))
+        .route("/grpc.reflection.v1.ServerReflection/{method}", post(call))
+        .route("/grpc.reflection.v1alpha.ServerReflection/{method}", post(call))
 }
 
 async fn call(

@@ -13,8 +13,9 @@ use tonic_prost::ProstCodec;
 
 use super::super::BODY_BYTES_MAX;
 use super::super::deployments::Deployments;
-use super::calls;
+use super::{calls, reflection};
 use lathe_api::inference::{Message, ModelInferRequest, ModelStreamInferResponse};
+use lathe_api::reflection::{ServerReflectionRequest, ServerReflectionResponse};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<tonic::Response<T>, Status>> + Send>>;
 
@@ -25,6 +26,12 @@ pub(super) async fn dispatch(deployments: Deployments, path: &str, request: Requ
         return match method {
             "Check" => unary(deployments, request, calls::health).await,
             _ => unimplemented(path),
+        };
+    }
+    if path.starts_with("/grpc.reflection.") {
+        return match reflection::is(path) {
+            true => reflect(request).await,
+            false => unimplemented(path),
         };
     }
     match method {
@@ -102,12 +109,12 @@ struct Stream {
     deployments: Deployments,
 }
 
-type Replies = Pin<Box<dyn futures_util::Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
+type Replies<T> = Pin<Box<dyn futures_util::Stream<Item = Result<T, Status>> + Send>>;
 
 impl StreamingService<ModelInferRequest> for Stream {
     type Response = ModelStreamInferResponse;
-    type ResponseStream = Replies;
-    type Future = Boxed<Replies>;
+    type ResponseStream = Replies<ModelStreamInferResponse>;
+    type Future = Boxed<Self::ResponseStream>;
 
     fn call(&mut self, request: tonic::Request<Streaming<ModelInferRequest>>) -> Self::Future {
         let deployments = self.deployments.clone();
@@ -130,7 +137,7 @@ impl StreamingService<ModelInferRequest> for Stream {
                 })
             }
         });
-        Box::pin(async move { Ok(tonic::Response::new(Box::pin(replies) as Replies)) })
+        Box::pin(async move { Ok(tonic::Response::new(Box::pin(replies) as Self::ResponseStream)) })
     }
 }
 
@@ -138,6 +145,26 @@ async fn stream(deployments: Deployments, request: Request<Body>) -> Response<Bo
     let service = Stream { deployments };
     grpc::<ModelStreamInferResponse, ModelInferRequest>()
         .streaming(service, request)
+        .await
+        .map(Body::new)
+}
+
+struct Reflection;
+
+impl StreamingService<ServerReflectionRequest> for Reflection {
+    type Response = ServerReflectionResponse;
+    type ResponseStream = Replies<ServerReflectionResponse>;
+    type Future = Boxed<Self::ResponseStream>;
+
+    fn call(&mut self, request: tonic::Request<Streaming<ServerReflectionRequest>>) -> Self::Future {
+        let replies = request.into_inner().map(|asked| reflection::tell(asked?));
+        Box::pin(async move { Ok(tonic::Response::new(Box::pin(replies) as Self::ResponseStream)) })
+    }
+}
+
+async fn reflect(request: Request<Body>) -> Response<Body> {
+    grpc::<ServerReflectionResponse, ServerReflectionRequest>()
+        .streaming(Reflection, request)
         .await
         .map(Body::new)
 }
