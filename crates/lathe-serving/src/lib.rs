@@ -22,7 +22,7 @@ mod xgboost;
 
 pub use answers::{Answers, Output, OutputSpec, Values};
 pub use error::{LoadError, PredictError};
-pub use model::{Latency, Model, max_abs_diff, measure};
+pub use model::{Facts, Latency, Model, max_abs_diff, measure};
 pub use nan::without_bare_nan;
 pub use python::{Interpreter, PythonPermission};
 pub use signature::{ColumnSpec, ColumnType, Signature};

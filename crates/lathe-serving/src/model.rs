@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -22,12 +23,65 @@ const ENDINGS: [&str; 12] = [
 /// A loaded model. Predicting needs no lock: every thread may ask at once.
 #[derive(Debug)]
 pub struct Model {
-    signature: Signature,
-    input_names: Vec<String>,
+    facts: Arc<Facts>,
     input_example: Option<Table>,
     predictor: Box<dyn Predictor>,
+}
+
+/// What a model is, told without asking it; may be kept when the model is let go.
+#[derive(Debug)]
+pub struct Facts {
+    signature: Signature,
+    input_names: Vec<String>,
+    outputs: Vec<OutputSpec>,
+    class: String,
     size_bytes: u64,
+    memory_bytes: u64,
     runtime: &'static str,
+    processes: Option<usize>,
+}
+
+impl Facts {
+    /// What it takes.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// The columns' names in its order.
+    pub fn input_names(&self) -> &[String] {
+        &self.input_names
+    }
+
+    /// What it answers with.
+    pub fn outputs(&self) -> Vec<OutputSpec> {
+        self.outputs.clone()
+    }
+
+    /// What its library calls it.
+    pub fn class(&self) -> &str {
+        &self.class
+    }
+
+    /// What runs it: `native`, or `python`, which executes what the model holds.
+    pub fn runtime(&self) -> &'static str {
+        self.runtime
+    }
+
+    /// The model file's size in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// About how much memory it takes: trees are counted, processes measured, and anything else is guessed from the
+    /// unpacked file.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    /// How many processes answer for it; none where it is answered in this one.
+    pub fn processes(&self) -> Option<usize> {
+        self.processes
+    }
 }
 
 impl Model {
@@ -89,14 +143,7 @@ impl Model {
             })?;
             predictor.learn_outputs(&answers);
         }
-        Ok(Self {
-            input_names: signature.names(),
-            signature,
-            input_example,
-            predictor: Box::new(predictor),
-            size_bytes: 0,
-            runtime: "python",
-        })
+        Ok(Self::of(Box::new(predictor), signature, input_example, 0, 0))
     }
 
     fn load_folder(folder: &Path) -> Result<Self, LoadError> {
@@ -117,14 +164,8 @@ impl Model {
         predictor.bind(&signature);
         predictor.inputs().check_types(&signature)?;
         let input_example = mlmodel.input_example(folder, &signature)?;
-        let model = Self {
-            input_names: signature.names(),
-            signature,
-            input_example,
-            predictor,
-            size_bytes: bytes.len() as u64,
-            runtime: "native",
-        };
+        let unpacked = unpacked(&bytes);
+        let model = Self::of(predictor, signature, input_example, bytes.len(), unpacked);
         if let Some(example) = &model.input_example {
             model.predict(example).map_err(|error| {
                 damaged(format!("the model cannot answer its own input example: {error}"))
@@ -136,35 +177,61 @@ impl Model {
     fn load_file(path: &Path) -> Result<Self, LoadError> {
         let bytes = file::read(path)?;
         let predictor = read_plain(&bytes, path.parent()).map_err(|fault| fault.in_file(path))?;
-        Ok(Self::plain(predictor, bytes.len()))
+        Ok(Self::plain(predictor, &bytes))
     }
 
     /// Reads a plain model file that lies in memory.
     pub fn read(bytes: &[u8]) -> Result<Self, LoadError> {
         let predictor = read_plain(bytes, None).map_err(|fault| fault.in_file(Path::new("memory")))?;
-        Ok(Self::plain(predictor, bytes.len()))
+        Ok(Self::plain(predictor, bytes))
     }
 
-    fn plain(predictor: Box<dyn Predictor>, size: usize) -> Self {
+    fn plain(predictor: Box<dyn Predictor>, bytes: &[u8]) -> Self {
         let signature = predictor.inputs().signature();
-        Self {
+        Self::of(predictor, signature, None, bytes.len(), unpacked(bytes))
+    }
+
+    fn of(
+        predictor: Box<dyn Predictor>,
+        signature: Signature,
+        input_example: Option<Table>,
+        size: usize,
+        unpacked: u64,
+    ) -> Self {
+        let processes = predictor.processes();
+        let facts = Facts {
             input_names: signature.names(),
             signature,
-            input_example: None,
-            predictor,
+            outputs: predictor.outputs(),
+            class: predictor.inputs().class.clone(),
             size_bytes: size as u64,
-            runtime: "native",
+            memory_bytes: predictor.memory_bytes().unwrap_or(unpacked),
+            runtime: match processes {
+                None => "native",
+                Some(_) => "python",
+            },
+            processes,
+        };
+        Self {
+            facts: Arc::new(facts),
+            input_example,
+            predictor,
         }
+    }
+
+    /// What it is.
+    pub fn facts(&self) -> &Arc<Facts> {
+        &self.facts
     }
 
     /// What it takes.
     pub fn signature(&self) -> &Signature {
-        &self.signature
+        self.facts.signature()
     }
 
     /// The columns' names in its order.
     pub fn input_names(&self) -> &[String] {
-        &self.input_names
+        self.facts.input_names()
     }
 
     /// The rows that were saved with it.
@@ -174,40 +241,56 @@ impl Model {
 
     /// What runs it: `native`, or `python`, which executes what the model holds.
     pub fn runtime(&self) -> &'static str {
-        self.runtime
+        self.facts.runtime()
     }
 
     /// How many processes answer for it; none where it is answered in this one. Only a model that is answered here may
     /// be asked about the rows of several callers at once: others may look at all rows together.
     pub fn processes(&self) -> Option<usize> {
-        self.predictor.processes()
+        self.facts.processes()
     }
 
     /// What its library calls it.
     pub fn class(&self) -> &str {
-        &self.predictor.inputs().class
+        self.facts.class()
     }
 
     /// What it answers with.
     pub fn outputs(&self) -> Vec<OutputSpec> {
-        self.predictor.outputs()
+        self.facts.outputs()
     }
 
     /// The model file's size in bytes.
     pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
+        self.facts.size_bytes()
     }
 
     /// Answers every row.
     pub fn predict(&self, table: &Table) -> Result<Answers, PredictError> {
-        if !self.signature.is_open() && table.names().len() != self.input_names.len() {
+        if !self.signature().is_open() && table.names().len() != self.input_names().len() {
             return Err(PredictError::Shape(format!(
                 "the table has {} columns; the model takes {}",
                 table.names().len(),
-                self.input_names.len()
+                self.input_names().len()
             )));
         }
         self.predictor.predict(table)
+    }
+}
+
+/// The size of a file's content when it is unpacked.
+fn unpacked(bytes: &[u8]) -> u64 {
+    let size = bytes.len() as u64;
+    match bytes {
+        [b'P', b'K', ..] => {
+            let archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).ok();
+            archive
+                .and_then(|archive| archive.decompressed_size())
+                .map_or(size, |size| u64::try_from(size).unwrap_or(u64::MAX))
+        }
+        // What zlib and gzip make of numbers is seldom smaller than a fourth.
+        [0x78, ..] | [0x1f, 0x8b, ..] => size.saturating_mul(4),
+        _ => size,
     }
 }
 

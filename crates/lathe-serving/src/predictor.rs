@@ -16,6 +16,10 @@ pub(crate) trait Predictor: Debug + Send + Sync {
     fn processes(&self) -> Option<usize> {
         None
     }
+    /// How much memory it takes, where that is known.
+    fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
     /// Tells it which columns tables will have, where that is for the signature to say.
     fn bind(&mut self, _signature: &Signature) {}
 }

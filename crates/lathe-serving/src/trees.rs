@@ -145,6 +145,12 @@ impl Bits {
         Ok(Self::Words(words))
     }
 
+    fn memory(&self) -> usize {
+        match self {
+            Self::Words(all) | Self::Sorted(all) => 4 * all.capacity(),
+        }
+    }
+
     fn holds(&self, category: Option<u32>) -> bool {
         let Some(category) = category else { return false };
         match self {
@@ -300,6 +306,32 @@ impl<T: Number> Trees<T> {
     /// How many trees there are.
     pub(crate) fn len(&self) -> usize {
         self.roots.len()
+    }
+
+    /// Gives back what was reserved for more trees.
+    pub(crate) fn finish(&mut self) {
+        self.nodes.shrink_to_fit();
+        self.slots.shrink_to_fit();
+        self.roots.shrink_to_fit();
+        self.specials.shrink_to_fit();
+        self.values.shrink_to_fit();
+    }
+
+    /// How much memory the trees take.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let nodes = self.nodes.capacity() * size_of::<Node<T>>() + 4 * self.slots.capacity();
+        let special = |special: &Special<T>| {
+            size_of::<Special<T>>()
+                + match special {
+                    Special::ZeroIsMissing { .. } => 0,
+                    Special::Category(category) => {
+                        category.members.memory() + category.known.as_ref().map_or(0, Bits::memory)
+                    }
+                    Special::Among(values) => values.capacity() * size_of::<T>(),
+                }
+        };
+        let specials: usize = self.specials.iter().map(special).sum();
+        (nodes + 4 * self.roots.capacity() + specials + 8 * self.values.capacity()) as u64
     }
 
     /// How many inputs a row has.

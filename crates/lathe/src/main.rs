@@ -14,6 +14,7 @@ mod export;
 mod git;
 mod import;
 mod jobs;
+mod model_memory;
 mod model_source;
 mod objects;
 mod payloads;

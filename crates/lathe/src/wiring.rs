@@ -8,10 +8,9 @@ use anyhow::Context;
 use lathe_blob::{ArtifactPath, Artifacts};
 use lathe_server::access::Login;
 use lathe_server::connections::{self, Patience};
-use lathe_server::inference::{Deployments, Payload, PayloadCounts};
+use lathe_server::inference::{Deployments, ModelLimits, Payload, PayloadCounts};
 use lathe_server::webhooks::{Sender, WebhookRules};
 use lathe_server::{AppState, Framing, Modules, Options};
-use lathe_serving::PythonPermission;
 use lathe_store::{Location, Store};
 use lathe_types::samples::Sample;
 use tokio::sync::mpsc;
@@ -68,8 +67,8 @@ pub struct PartOptions {
     pub modules: Modules,
     /// Whether people log in.
     pub login: Login,
-    /// Whether models may be answered by Python.
-    pub python: Option<PythonPermission>,
+    /// What models may do.
+    pub models: ModelLimits,
 }
 
 impl Default for PartOptions {
@@ -85,7 +84,7 @@ impl Default for PartOptions {
             static_prefix: String::new(),
             modules: Modules::default(),
             login: Login::Local,
-            python: None,
+            models: ModelLimits::default(),
         }
     }
 }
@@ -115,7 +114,7 @@ pub fn open_parts(database: &Location, artifacts: &str, options: PartOptions) ->
         sender,
         (payload_sender, payload_counts.clone()),
         clock::now,
-        options.python,
+        options.models,
     );
     let webhooks = Sender::new(options.webhooks);
     let options = Options {

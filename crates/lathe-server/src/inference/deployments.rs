@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use lathe_blob::Artifacts;
-use lathe_serving::{Model, PythonPermission};
+use lathe_serving::{Facts, Model, PythonPermission};
 use lathe_store::Store;
 use lathe_types::Millis;
 use lathe_types::deployments::{Fault, LatencyHistogram, Role, TargetStats};
@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::answer::Refusal;
 use super::lane::Served;
 use super::payloads::{Kept, Payload, PayloadCounts, Payloads};
+use super::shelf::Shelf;
 
 /// The deployments of this process. Clones share them.
 #[derive(Clone)]
@@ -32,8 +33,8 @@ pub(super) struct Inner {
     /// Where answered rows go that are kept as files; none where nobody writes them.
     pub(super) payloads: Option<Payloads>,
     pub(super) now: fn() -> Millis,
-    /// Whether models of the records may be answered by Python, and how.
-    pub(super) python: Option<PythonPermission>,
+    /// Which models are in memory.
+    pub(super) shelf: Arc<Shelf>,
     /// Reads the model again that is served without records.
     reload: Option<Reload>,
     live: RwLock<BTreeMap<String, Arc<Live>>>,
@@ -41,6 +42,15 @@ pub(super) struct Inner {
     pub(super) failing: Mutex<BTreeMap<String, Failing>>,
     /// Deployments that somebody unloaded; they answer again when they are loaded.
     unloaded: Mutex<BTreeSet<String>>,
+}
+
+/// What models may do.
+#[derive(Debug, Clone, Default)]
+pub struct ModelLimits {
+    /// Whether models that the native engine does not know may be answered by Python, and how.
+    pub python: Option<PythonPermission>,
+    /// What all models may take of memory together.
+    pub memory_bytes_max: Option<u64>,
 }
 
 /// Reads a model that is served alone.
@@ -110,21 +120,17 @@ impl Deployments {
         samples: mpsc::Sender<Sample>,
         payloads: (mpsc::Sender<Payload>, PayloadCounts),
         now: fn() -> Millis,
-        python: Option<PythonPermission>,
+        limits: ModelLimits,
     ) -> Self {
         let (sender, counts) = payloads;
         let payloads = Payloads { sender, counts };
         let records = Some((store, artifacts));
-        Self::with(records, Some(samples), Some(payloads), None, now, python)
+        Self::with(records, Some(samples), Some(payloads), None, now, limits)
     }
 
     /// Deployments that are told what to answer with: see [`Deployments::take_over`].
-    pub fn told(
-        samples: Option<mpsc::Sender<Sample>>,
-        now: fn() -> Millis,
-        python: Option<PythonPermission>,
-    ) -> Self {
-        Self::with(None, samples, None, None, now, python)
+    pub fn told(samples: Option<mpsc::Sender<Sample>>, now: fn() -> Millis, limits: ModelLimits) -> Self {
+        Self::with(None, samples, None, None, now, limits)
     }
 
     /// What answers for a version of a deployment in this process: `native`, or `python`, which executes what the model
@@ -132,7 +138,7 @@ impl Deployments {
     pub(crate) fn runtime_of(&self, deployment: &str, version: u32) -> Option<&'static str> {
         let live = self.get(deployment)?;
         let target = live.of_version(version)?;
-        target.model.as_ref().ok().map(|served| served.model.runtime())
+        target.model.as_ref().ok().map(|served| served.facts().runtime())
     }
 
     fn with(
@@ -141,7 +147,7 @@ impl Deployments {
         payloads: Option<Payloads>,
         reload: Option<Reload>,
         now: fn() -> Millis,
-        python: Option<PythonPermission>,
+        limits: ModelLimits,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -150,7 +156,7 @@ impl Deployments {
                 samples_dropped: AtomicU64::new(0),
                 payloads,
                 now,
-                python,
+                shelf: Arc::new(Shelf::new(limits.memory_bytes_max, limits.python)),
                 reload,
                 live: RwLock::default(),
                 failing: Mutex::default(),
@@ -167,7 +173,7 @@ impl Deployments {
     /// One model that answers everything under `name`, without records.
     pub(super) fn of_model(name: &str, reload: Reload, now: fn() -> Millis) -> Result<Self, String> {
         let model = reload()?;
-        let deployments = Self::with(None, None, None, Some(reload), now, None);
+        let deployments = Self::with(None, None, None, Some(reload), now, ModelLimits::default());
         deployments.put_alone(name, model);
         Ok(deployments)
     }
@@ -380,13 +386,13 @@ impl Live {
     }
 
     /// The model that says what requests look like: the stable one's.
-    pub(super) fn stable_model(&self) -> Option<&Arc<Model>> {
+    pub(super) fn stable_model(&self) -> Option<&Arc<Facts>> {
         let stable = self.of_role(Role::Stable).or(self.targets.first())?;
-        stable.model.as_ref().ok().map(|served| &served.model)
+        stable.model.as_ref().ok().map(|served| served.facts())
     }
 
     /// As [`Live::stable_model`]; without one nobody can be answered.
-    pub(super) fn stable_model_or_refuse(&self) -> Result<&Arc<Model>, Refusal> {
+    pub(super) fn stable_model_or_refuse(&self) -> Result<&Arc<Facts>, Refusal> {
         self.stable_model()
             .ok_or_else(|| Refusal::NotReady(format!("no version of `{}` answers yet", self.name)))
     }

@@ -86,7 +86,16 @@ impl Deployments {
             "lathe_model_size_bytes",
             "gauge",
             "The size of the model's file.",
-            &|served| served.model.size_bytes(),
+            &|served| served.facts().size_bytes(),
+        );
+        each(
+            "lathe_model_memory_bytes",
+            "gauge",
+            "About what the model takes of memory; 0 while it has made room for others.",
+            &|served| match served.is_loaded() {
+                true => served.facts().memory_bytes(),
+                false => 0,
+            },
         );
         let name = "nv_inference_request_failure";
         text.begin(name, "counter", "Requests that were not answered, by reason.");
@@ -95,6 +104,22 @@ impl Deployments {
                 let labels = format!("{labels},reason=\"{}\"", reason.name());
                 text.line(name, &labels, served.totals.failed(reason));
             }
+        }
+        let shelf = &self.inner.shelf;
+        if let Some(bytes_max) = shelf.bytes_max {
+            let name = "lathe_models_memory_limit_bytes";
+            text.begin(name, "gauge", "What all models may take of memory together.");
+            text.line(name, "", bytes_max);
+            let name = "lathe_models_loads_total";
+            text.begin(
+                name,
+                "counter",
+                "Models that were loaded, the first time or again.",
+            );
+            text.line(name, "", shelf.loads.load(Relaxed));
+            let name = "lathe_models_unloads_total";
+            text.begin(name, "counter", "Models that made room for others.");
+            text.line(name, "", shelf.unloads.load(Relaxed));
         }
         let name = "lathe_model_ready";
         text.begin(name, "gauge", "Whether a version of a deployment can answer.");

@@ -12,6 +12,7 @@ mod lane;
 mod metrics;
 mod oip;
 mod payloads;
+mod shelf;
 mod source;
 mod split;
 mod statistics;
@@ -30,7 +31,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::{AppState, telemetry};
 
-pub use deployments::{Deployments, Reload};
+pub use deployments::{Deployments, ModelLimits, Reload};
 pub use payloads::{Kept, Payload, PayloadCounts};
 pub use source::version_folder;
 pub(crate) use source::{location_of_version, place_of};

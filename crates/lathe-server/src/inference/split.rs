@@ -1,12 +1,11 @@
 //! Splits: what a deployment is to answer with at one moment, wherever that is written down; and how one is taken over.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use lathe_serving::Model;
 use lathe_types::deployments::{Deployment, Role, Target, TargetStats};
 use lathe_types::project::PayloadSpec;
 use lathe_types::samples::Sample;
@@ -16,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::deployments::{Deployments, Failing, Live, LiveTarget, SHADOW_PLACES};
 use super::lane::Served;
 use super::payloads::Kept;
+use super::shelf::Origin;
 
 /// A version that cannot be loaded is tried again after this, then after twice as long, and so on.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -103,7 +103,10 @@ impl Deployments {
         let mut failed = None;
         for target in &split.targets {
             let model = match folders.get(&target.version) {
-                Some(Ok(folder)) => self.load_folder(folder).await,
+                Some(Ok(folder)) => {
+                    let origin = self.origin(&split.model, target.version, folder);
+                    self.inner.shelf.load(folder, origin).await
+                }
                 Some(Err(reason)) => Err(reason.clone()),
                 None => self
                     .loaded(&split, target.version)
@@ -121,7 +124,7 @@ impl Deployments {
             let kept = split.payloads.as_ref().zip(model.as_ref().ok());
             let kept = kept.map(|(spec, served)| Kept {
                 spec: spec.clone(),
-                inputs: served.model.signature().inputs.clone(),
+                inputs: served.facts().signature().inputs.clone(),
             });
             targets.push(LiveTarget {
                 kept: kept.map(Arc::new),
@@ -169,13 +172,16 @@ impl Deployments {
         sent
     }
 
-    async fn load_folder(&self, folder: &Path) -> Result<Arc<Served>, String> {
-        let (folder, python) = (folder.to_owned(), self.inner.python.clone());
-        let load = move || Model::load_with(&folder, python.as_ref()).map(Served::new);
-        match tokio::task::spawn_blocking(load).await {
-            Ok(Ok(served)) => Ok(Arc::new(served)),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
+    /// Where a version is loaded from again.
+    fn origin(&self, model: &str, version: u32, folder: &std::path::Path) -> Origin {
+        match &self.inner.records {
+            None => Origin::Folder(folder.to_owned()),
+            Some((store, artifacts)) => Origin::Version {
+                store: store.clone(),
+                artifacts: artifacts.clone(),
+                model: model.to_owned(),
+                version,
+            },
         }
     }
 

@@ -53,7 +53,7 @@ pub fn app_with(choose: impl FnOnce(&mut Options)) -> App {
         samples,
         payloads,
         || Millis(NOW),
-        None,
+        inference::ModelLimits::default(),
     );
     let state = AppState {
         store: store.clone(),

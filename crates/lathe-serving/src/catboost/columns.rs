@@ -181,6 +181,17 @@ impl Columns {
         self.columns.len()
     }
 
+    /// How much memory they take; the statistics of categories are most of it.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let one_hot = |column: &Column| match column {
+            Column::OneHot { values, .. } => 8 * values.len(),
+            _ => 0,
+        };
+        let columns =
+            self.columns.len() * size_of::<Column>() + self.columns.iter().map(one_hot).sum::<usize>();
+        columns as u64 + self.statistics.iter().map(Statistics::memory_bytes).sum::<u64>()
+    }
+
     /// The places of the columns of categories that are needed.
     pub(super) fn categories(&self) -> &[usize] {
         &self.categories

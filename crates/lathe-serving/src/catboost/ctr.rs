@@ -134,6 +134,15 @@ impl Statistics {
         })
     }
 
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let counts = match &self.counts {
+            Counts::Classes { counts, .. } | Counts::All { counts, .. } => 4 * counts.capacity(),
+            Counts::Means(means) => 8 * means.capacity(),
+        };
+        // An entry takes 16 bytes and a mark.
+        (17 * self.entries.capacity() + counts) as u64
+    }
+
     /// Whether a prior's border is one of the target classes.
     pub(super) fn takes(&self, prior: &Prior) -> bool {
         match &self.counts {

@@ -196,6 +196,7 @@ fn branching(
         }
         trees.push(&made, leaves)?;
     }
+    trees.finish();
     Ok(trees)
 }
 
@@ -258,6 +259,14 @@ impl Predictor for Booster {
 
     fn outputs(&self) -> Vec<OutputSpec> {
         vec![self.answer.output(self.dimension)]
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        let trees = match &self.forest {
+            Forest::Oblivious(trees) => trees.memory_bytes(),
+            Forest::Branching(trees) => trees.memory_bytes(),
+        };
+        Some(trees + self.columns.memory_bytes())
     }
 
     fn predict(&self, table: &Table) -> Result<Answers, PredictError> {

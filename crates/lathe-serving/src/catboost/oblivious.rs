@@ -52,6 +52,11 @@ impl Oblivious {
         })
     }
 
+    pub(super) fn memory_bytes(&self) -> u64 {
+        (self.splits.capacity() * size_of::<Split>() + self.depths.capacity() + 8 * self.leaves.capacity())
+            as u64
+    }
+
     /// Adds the trees' values for a block of rows, whose columns lie one after the other.
     pub(super) fn add(&self, block: &[f32], count: usize, sums: &mut [f64]) {
         let dimension = self.dimension;

@@ -169,6 +169,13 @@ impl Predictor for Booster {
         }]
     }
 
+    fn memory_bytes(&self) -> Option<u64> {
+        let term =
+            |leaf: &Option<Linear>| 40 + leaf.as_ref().map_or(0, |leaf| 16 * leaf.terms.capacity() as u64);
+        let linear = self.linear.iter().flatten().map(term).sum::<u64>();
+        Some(self.trees.memory_bytes() + linear)
+    }
+
     fn predict(&self, table: &Table) -> Result<Answers, PredictError> {
         let width = (1 < self.classes).then_some(self.classes);
         Ok(Answers::only(width, Values::Double(self.answers(table))))

@@ -114,6 +114,7 @@ pub(super) fn parse(text: &str) -> Result<Booster, Fault> {
     if !ended {
         return Err("it breaks off: it has no line `end of trees`".into());
     }
+    trees.finish();
     if !trees.len().is_multiple_of(classes) {
         return Err(Fault::Damaged(format!(
             "its {} trees are not a multiple of its {classes} trees an iteration",

@@ -17,6 +17,9 @@ use crate::predictor::{Inputs, Predictor};
 use crate::{Answers, LoadError, PredictError, Table};
 use pool::Pool;
 
+/// What a process is taken to need where the system does not tell: MLflow and a common library.
+const PROCESS_BYTES: u64 = 400 << 20;
+
 /// Finds, or makes, the Python of a model's folder; says why not.
 pub type Interpreter = Arc<dyn Fn(&Path) -> Result<PathBuf, String> + Send + Sync>;
 
@@ -117,6 +120,11 @@ impl Predictor for PythonModel {
         let request = frame::request(table, &self.tensors);
         let (header, body) = self.pool.ask(&request)?;
         frame::answers(&header, &body)
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        let one = self.pool.memory_bytes().unwrap_or(PROCESS_BYTES);
+        Some(one.saturating_mul(self.processes as u64))
     }
 
     fn processes(&self) -> Option<usize> {

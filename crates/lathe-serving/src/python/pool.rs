@@ -72,6 +72,11 @@ impl Pool {
         Ok(pool)
     }
 
+    /// What one process takes now, where the system tells.
+    pub(super) fn memory_bytes(&self) -> Option<u64> {
+        self.shared.state().idle.first()?.memory_bytes()
+    }
+
     /// Lets the next free process answer.
     pub(super) fn ask(&self, request: &[u8]) -> Result<(Header, Vec<u8>), PredictError> {
         let mut process = self.shared.take(Instant::now() + WAIT_MAX)?;

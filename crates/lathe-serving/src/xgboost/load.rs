@@ -192,6 +192,7 @@ fn trees(
         let raw = nodes(tree, number, 1 < vector && !tree.leaf_weights.is_empty())?;
         trees.push(&raw, &values)?;
     }
+    trees.finish();
     let group = match vector {
         1 => Some(groups_of(&model.tree_info, count, groups)?),
         _ => None,

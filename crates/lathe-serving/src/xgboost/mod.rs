@@ -202,6 +202,20 @@ impl Predictor for Booster {
         }]
     }
 
+    fn memory_bytes(&self) -> Option<u64> {
+        Some(match &self.gradient {
+            Gradient::Trees {
+                trees,
+                group,
+                weights,
+            } => {
+                let lists = group.as_ref().map_or(0, Vec::len) + weights.as_ref().map_or(0, Vec::len);
+                trees.memory_bytes() + 4 * lists as u64
+            }
+            Gradient::Linear { weights } => 4 * weights.len() as u64,
+        })
+    }
+
     fn predict(&self, table: &Table) -> Result<Answers, PredictError> {
         let (width, scores) = self.scores(table)?;
         if self.wrapper != Wrapper::Classifier {

@@ -70,7 +70,7 @@ fn metadata(live: &Live) -> Result<Json<Value>, ErrorReply> {
 }
 
 /// What answers, as the protocol's `platform`.
-pub(in super::super) fn platform(model: &lathe_serving::Model) -> String {
+pub(in super::super) fn platform(model: &lathe_serving::Facts) -> String {
     format!("lathe_{}", model.runtime())
 }
 

@@ -8,13 +8,14 @@ use std::time::Instant;
 
 use anyhow::anyhow;
 use lathe_server::connections::Tls;
-use lathe_server::inference::{self, Deployments};
+use lathe_server::inference::{self, Deployments, ModelLimits};
 use lathe_serving::Model;
 use tokio::sync::mpsc;
 
 use self::follow::{Followed, Follower};
 use super::Call;
 use crate::exit::{Outcome, hint, hinted};
+use crate::model_memory::MemoryArgs;
 use crate::python_models::PythonArgs;
 use crate::settings::Place;
 use crate::{clock, model_source, process, terminal};
@@ -64,6 +65,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     #[command(flatten)]
+    memory: MemoryArgs,
+    #[command(flatten)]
     python: PythonArgs,
 }
 
@@ -86,7 +89,11 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let (sender, samples) = mpsc::channel(SAMPLES_MAX);
     // Of an alias alone the server keeps no samples.
     let sender = matches!(followed, Followed::Deployments).then_some(sender);
-    let deployments = Deployments::told(sender, clock::now, args.python.permission()?);
+    let limits = ModelLimits {
+        python: args.python.permission()?,
+        memory_bytes_max: args.memory.models_memory,
+    };
+    let deployments = Deployments::told(sender, clock::now, limits);
     let handle = runtime.handle().clone();
     let mut follower = Follower::new(&call.place()?, followed, deployments.clone(), samples, handle)?;
     follower.begin()?;
@@ -131,6 +138,12 @@ fn followed(args: &Args, call: &Call) -> anyhow::Result<Option<Followed>> {
 }
 
 fn execute_alone(args: &Args, call: &Call, started: Instant) -> anyhow::Result<Outcome> {
+    if args.memory.models_memory.is_some() {
+        return Err(hinted(
+            "`--models-memory` lets models make room for each other, and one alone has nobody to make room for",
+            "leave it out, or serve what a server deploys with `--server URL`",
+        ));
+    }
     let named = args.model.as_deref().unwrap_or_default();
     let source = model_source::find(call, named)?;
     let path = source.path.clone();

@@ -10,12 +10,14 @@ use anyhow::Context as _;
 use clap::ArgAction;
 use clap::builder::{BoolishValueParser, FalseyValueParser};
 use lathe_server::access::Login;
+use lathe_server::inference::ModelLimits;
 use lathe_server::webhooks::{self, WebhookRules};
 use lathe_store::Location;
 
 use super::Call;
 use super::store_args::StoreArgs;
 use crate::exit::{Outcome, hint, hinted};
+use crate::model_memory::MemoryArgs;
 use crate::project::ProjectFile;
 use crate::python_models::PythonArgs;
 use crate::wiring::{self, PartOptions};
@@ -84,6 +86,8 @@ pub struct Args {
     #[command(flatten)]
     drop_in: drop_in::DropIn,
     #[command(flatten)]
+    memory: MemoryArgs,
+    #[command(flatten)]
     python: PythonArgs,
     /// Print help. (`-h` is the host, as in `mlflow server`.)
     #[arg(long, action = clap::ArgAction::Help)]
@@ -134,7 +138,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
                 private_addresses: args.webhook_private_addresses,
             },
             truncate_long_values: args.truncate_long_values,
-            python: args.python.permission()?,
+            models: ModelLimits {
+                python: args.python.permission()?,
+                memory_bytes_max: args.memory.models_memory,
+            },
         };
         let mut parts = wiring::open_parts(&database, &artifacts, options)?;
         if auth {
