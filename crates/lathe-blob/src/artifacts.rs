@@ -27,7 +27,7 @@ struct Beyond {
     settings: Settings,
     /// Where files of an object store are kept for those who need them on disk.
     cache: PathBuf,
-    /// Object stores that are read and written like the own one.
+    /// Folders and object stores that are read and written like the own one.
     roots: Vec<String>,
     opened: Mutex<BTreeMap<String, Bucket>>,
 }
@@ -68,8 +68,8 @@ impl Artifacts {
     }
 
     /// Artifacts in a local folder (`FOLDER`, `file:///FOLDER`) or an object store (`s3://bucket/prefix` and what else
-    /// [`Bucket::open`] takes). `cache` is where models are kept that are loaded from there; `roots` are object stores
-    /// that are used like the own place, since clients are told to write to them.
+    /// [`Bucket::open`] takes). `cache` is where models are kept that are loaded from there; `roots` are places
+    /// that are used like the own one, since clients are told to write to them.
     pub fn open(url: &str, settings: &Settings, cache: PathBuf, roots: Vec<String>) -> Result<Self, Error> {
         let place = match local_folder(url)? {
             Some(folder) => Place::Folder(Folder::new(folder)),
@@ -78,14 +78,17 @@ impl Artifacts {
         let beyond = Beyond {
             settings: settings.clone(),
             cache,
-            roots: roots.into_iter().filter(|root| is_object_store(root)).collect(),
+            roots: roots
+                .into_iter()
+                .filter(|root| is_object_store(root) || is_folder(root))
+                .collect(),
             opened: Mutex::default(),
         };
         let artifacts = Self {
             place,
             beyond: Arc::new(beyond),
         };
-        for root in &artifacts.beyond.roots {
+        for root in artifacts.beyond.roots.iter().filter(|root| is_object_store(root)) {
             artifacts.bucket_at(root)?;
         }
         Ok(artifacts)
@@ -388,6 +391,12 @@ fn is_object_store(location: &str) -> bool {
     location
         .split_once("://")
         .is_some_and(|(scheme, _)| schemes.contains(&scheme))
+}
+
+/// Whether a location is a folder that clients on the same machines reach themselves. A relative one would be another
+/// folder for each of them.
+fn is_folder(location: &str) -> bool {
+    local_folder(location).is_ok_and(|folder| folder.is_some_and(|folder| folder.is_absolute()))
 }
 
 /// The path of a location below a root, if it lies there.

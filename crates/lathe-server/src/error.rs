@@ -125,7 +125,9 @@ impl From<lathe_blob::Error> for ApiError {
 
 impl From<lathe_blob::PathError> for ApiError {
     fn from(error: lathe_blob::PathError) -> Self {
-        Self::invalid(error.to_string())
+        // Clients look for these words and no others; what is wrong with it is for the log.
+        tracing::debug!(%error, "a path was refused");
+        Self::invalid("Invalid path")
     }
 }
 

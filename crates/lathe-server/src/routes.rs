@@ -13,6 +13,11 @@ pub(crate) const BODY_BYTES_MAX: usize = 64 << 20;
 /// The whole server as one router.
 pub fn router(state: AppState) -> Router {
     let prefix = state.options.static_prefix.clone();
+    let around = |routes: Router| {
+        routes
+            .layer(from_fn_with_state(state.clone(), guard::check))
+            .layer(from_fn_with_state(state.clone(), telemetry::tell))
+    };
     let whole = Router::new()
         .merge(mlflow::routes())
         .merge(inference::routes())
@@ -22,9 +27,8 @@ pub fn router(state: AppState) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(state.clone(), modules::check))
         .layer(from_fn_with_state(state.clone(), access::check))
-        .layer(from_fn_with_state(state.clone(), guard::check))
-        .layer(from_fn_with_state(state.clone(), telemetry::tell))
-        .with_state(state);
+        .with_state(state.clone());
+    let whole = around(whole.clone()).merge(around(mlflow::graphql::routes(whole)));
     match prefix.is_empty() {
         true => whole,
         // Probes and clients that do not know the prefix are answered all the same.

@@ -291,8 +291,8 @@ impl Store {
 
 fn no_permission(resource: &str, pattern: &str, username: &str) -> Error {
     Error::NotFound {
-        noun: "permission",
-        id: format!("{resource}/{pattern} of {username}"),
+        noun: "direct permission",
+        id: format!("{resource}/{pattern}/{username}"),
     }
 }
 

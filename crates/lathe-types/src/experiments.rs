@@ -96,20 +96,20 @@ pub struct ArtifactLocation(String);
 impl ArtifactLocation {
     const CHARS_MAX: usize = 2_048;
 
-    /// Reads a URI. A bare path is refused: it would mean another folder on every machine, the server's included.
+    /// Reads a URI, or the path of a folder that clients reach themselves. A relative path is one from the folder where
+    /// the server runs, as in MLflow.
     pub fn parse(uri: &str) -> Result<Self, InputError> {
         let parameter = "artifact_location";
         check_length(parameter, uri, Self::CHARS_MAX)?;
         let refuse = |reason: &str| Err(InputError::invalid(parameter, uri, reason));
-        let Some((scheme, path)) = uri.split_once(':') else {
-            return refuse("it must be a URI with a scheme, as `s3://bucket/path` or `file:///path`");
-        };
+        let (scheme, path) = uri.split_once(':').unwrap_or(("file", uri));
         let scheme_ok = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-        if !scheme_ok || !path.starts_with('/') {
-            return refuse("it must be a URI with a scheme, as `s3://bucket/path` or `file:///path`");
+        let is_path = !uri.contains(':');
+        if !scheme_ok || !(is_path || path.starts_with('/')) {
+            return refuse("it must be a URI, as `s3://bucket/path` or `file:///path`, or a path");
         }
         let decoded = path.to_ascii_lowercase().replace("%2e", ".");
         if decoded.split(['/', '\\']).any(|part| part == "..") {
@@ -117,6 +117,12 @@ impl ArtifactLocation {
         }
         if path.contains(['?', '#']) || uri.chars().any(char::is_control) {
             return refuse("it must not contain a query, a fragment or control characters");
+        }
+        if is_path {
+            let Ok(folder) = std::path::absolute(uri) else {
+                return refuse("it must not be empty");
+            };
+            return Ok(Self(folder.display().to_string()));
         }
         Ok(Self(uri.trim_end_matches('/').to_owned()))
     }

@@ -46,6 +46,7 @@ pub(super) const TRACES: &[Rule] = &[
     search("POST", "/api/3.0/mlflow/traces/calculate-filter-correlation"),
     search("POST", "/api/3.0/mlflow/traces/metrics"),
     read("GET", "/api/3.0/mlflow/get-trace-artifact", TRACE_READ),
+    read("GET", "/api/2.0/mlflow/get-trace-artifact", TRACE_READ),
     write("POST", "/api/2.0/mlflow/traces", EXPERIMENT_EDIT),
     search("GET", "/api/2.0/mlflow/traces"),
     write("PATCH", "/api/2.0/mlflow/traces/{trace_id}", TRACE_EDIT),

@@ -289,7 +289,7 @@ pub(crate) async fn may_add_spans(
                 format!("Permission denied: {reason}"),
             ),
             Refusal::Denied(Denied::Unknown) => {
-                ApiError::new(ErrorKind::Unauthenticated, "you are not logged in")
+                ApiError::new(ErrorKind::Unauthenticated, "You are not authenticated.")
             }
             Refusal::Wrong(error) => error,
         })
@@ -338,7 +338,7 @@ async fn refuse(state: &AppState, denied: Denied, act: Arc<Act>, asks: bool) -> 
         Denied::Unknown => {
             let error = ApiError::new(
                 ErrorKind::Unauthenticated,
-                "you are not logged in; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+                "You are not authenticated. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.",
             );
             unauthenticated(error, asks)
         }

@@ -66,8 +66,17 @@ pub(crate) async fn location_of_version(
     Ok(format!("{}/{path}", run.info.artifact_uri))
 }
 
-/// The path of an `mlflow-artifacts:` URI, whichever host it names.
+/// The path of an artifact proxy, as it stands in the URLs of clients that are told of it by `http:`.
+const PROXY: &str = "/api/2.0/mlflow-artifacts/artifacts";
+
+/// The path of an `mlflow-artifacts:` URI or of a URL of the artifact proxy, whichever host it names: records say so of
+/// their own server's artifacts.
 fn artifact_path(uri: &str) -> Option<Result<ArtifactPath, lathe_blob::PathError>> {
+    if uri.starts_with("http://") || uri.starts_with("https://") {
+        let (_, path) = uri.split_once(PROXY)?;
+        let is_below = path.is_empty() || path.starts_with('/');
+        return is_below.then(|| ArtifactPath::parse(path.trim_matches('/')));
+    }
     let rest = uri.strip_prefix("mlflow-artifacts:")?;
     let path = match rest.strip_prefix("//") {
         Some(with_host) => with_host.split_once('/').map_or("", |(_, path)| path),

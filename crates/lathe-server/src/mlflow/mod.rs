@@ -12,6 +12,7 @@ mod assessments;
 mod eval_datasets;
 mod experiments;
 mod extract;
+pub(crate) mod graphql;
 mod health;
 mod logged_models;
 mod metrics;

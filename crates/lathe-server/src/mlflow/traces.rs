@@ -60,6 +60,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/2.0/mlflow/traces/link-prompts", post(link_prompts))
         .route("/3.0/mlflow/traces/calculate-filter-correlation", post(correlate))
         .route("/3.0/mlflow/get-trace-artifact", get(artifact))
+        .route("/2.0/mlflow/get-trace-artifact", get(artifact))
 }
 
 /// An id for an assessment that came without one.
@@ -325,7 +326,7 @@ async fn artifact(
         ),
         (
             header::CONTENT_DISPOSITION,
-            HeaderValue::from_static("attachment; filename=\"traces.json\""),
+            HeaderValue::from_static("attachment; filename=traces.json"),
         ),
         (
             header::X_CONTENT_TYPE_OPTIONS,

@@ -28,7 +28,7 @@ impl Store {
                     logged_models::number(tx, &id)?;
                 }
                 inherit(tx, &mut new)?;
-                check(tx, &new)?;
+                new.source = check(tx, &new)?;
             }
             create_version(tx, &new, now)
         })
@@ -126,7 +126,8 @@ fn inherit(tx: &Tx<'_>, new: &mut NewModelVersion) -> Result<()> {
     Ok(())
 }
 
-fn check(tx: &Tx<'_>, new: &NewModelVersion) -> Result<()> {
+/// The source, which is one that the version may have.
+fn check(tx: &Tx<'_>, new: &NewModelVersion) -> Result<String> {
     let run = find_run(tx, new.run_id.as_deref())?;
     let model = find_logged_model(tx, new.model_id.as_deref())?;
     let origin = Origin {

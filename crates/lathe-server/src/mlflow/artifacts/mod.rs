@@ -13,8 +13,9 @@ use lathe_api::mlflow::artifacts::{
     Artifacts, Features, FileInfo, Files, ListArtifacts, ListFiles, ServerInfo,
 };
 use lathe_api::mlflow::logged_models::model_id;
+use lathe_api::mlflow::runs::run_id;
 use lathe_blob::{ArtifactPath, Entry};
-use lathe_types::{InputError, RunId, required};
+use lathe_types::{InputError, required};
 use serde::Deserialize;
 
 use super::extract::Message;
@@ -33,6 +34,7 @@ pub(super) fn routes() -> Router<AppState> {
                 .delete(transfer::remove),
         )
         .route("/2.0/mlflow/artifacts/list", get(list_of_run))
+        .route("/2.0/mlflow/upload-artifact", post(transfer::upload_of_run))
         .route("/3.0/mlflow/server-info", get(server_info))
         .route(
             "/2.0/mlflow/logged-models/{id}/artifacts/directories",
@@ -117,8 +119,8 @@ async fn list_of_run(
     State(state): State<AppState>,
     Message(request): Message<ListArtifacts>,
 ) -> Result<Json<Artifacts>, ApiError> {
-    let run = required("run_id", request.run_id.or(request.run_uuid))?;
-    let run = state.store.get_run(RunId::parse(&run)?).await?;
+    let run = run_id(request.run_id, request.run_uuid)?;
+    let run = state.store.get_run(run).await?;
     list_under(&state, run.info.artifact_uri, request.path)
         .await
         .map(Json)
@@ -187,9 +189,11 @@ async fn get_artifact(
     headers: HeaderMap,
     Message(request): Message<RunArtifact>,
 ) -> Result<Response, ApiError> {
-    let run = required("run_id", request.run_id.or(request.run_uuid))?;
     let path = ArtifactPath::parse(&required("path", request.path)?)?;
-    let run = state.store.get_run(RunId::parse(&run)?).await?;
+    let run = state
+        .store
+        .get_run(run_id(request.run_id, request.run_uuid)?)
+        .await?;
     let (artifacts, root) = place_of(&state.store, &state.artifacts, &run.info.artifact_uri).await?;
     send_file(&artifacts, &root.join(&path), &headers).await
 }

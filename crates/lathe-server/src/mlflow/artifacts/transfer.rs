@@ -1,16 +1,22 @@
 //! Files as they come and go: streamed both ways, a `Range` of them, or nothing where the client has them already.
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt;
 use lathe_api::mlflow::Empty;
+use lathe_api::mlflow::runs::run_id;
 use lathe_blob::{ArtifactPath, Artifacts, Meta};
+use serde::Deserialize;
 use tokio_util::io::StreamReader;
 
+use crate::inference::place_of;
 use crate::{ApiError, AppState};
+
+/// As MLflow takes from its page; programs use the artifact proxy.
+const PAGE_UPLOAD_BYTES_MAX: usize = 10 << 20;
 
 /// `PUT mlflow-artifacts/artifacts/PATH`: the body is the file.
 pub(super) async fn upload(
@@ -21,6 +27,41 @@ pub(super) async fn upload(
     let path = ArtifactPath::parse(&path)?;
     let (size, bytes) = body_of(request)?;
     state.artifacts.put(&path, bytes, size).await?;
+    Ok(Json(Empty {}))
+}
+
+#[derive(Deserialize)]
+pub(super) struct UploadOfRun {
+    run_uuid: Option<String>,
+    path: Option<String>,
+}
+
+/// `POST upload-artifact?run_uuid=…&path=…`: the body becomes an artifact of the run, as MLflow's page sends small ones.
+pub(super) async fn upload_of_run(
+    State(state): State<AppState>,
+    Query(asked): Query<UploadOfRun>,
+    request: Request,
+) -> Result<Json<Empty>, ApiError> {
+    let given = |text: Option<String>, name: &str| {
+        text.filter(|text| !text.is_empty())
+            .ok_or_else(|| ApiError::invalid(format!("Request must specify {name}.")))
+    };
+    let run = given(asked.run_uuid, "run_uuid")?;
+    let path = ArtifactPath::parse(&given(asked.path, "path")?)?;
+    if path.is_root() {
+        return Err(ApiError::invalid("Request must specify path."));
+    }
+    let body = to_bytes(request.into_body(), PAGE_UPLOAD_BYTES_MAX).await;
+    let body = body.map_err(|_| ApiError::invalid("Artifact size is too large. Max size is 10MB."))?;
+    if body.is_empty() {
+        return Err(ApiError::invalid("Request must specify data."));
+    }
+    let run = state.store.get_run(run_id(Some(run), None)?).await?;
+    let (artifacts, root) = place_of(&state.store, &state.artifacts, &run.info.artifact_uri).await?;
+    let size = body.len() as u64;
+    artifacts
+        .put(&root.join(&path), std::io::Cursor::new(body), Some(size))
+        .await?;
     Ok(Json(Empty {}))
 }
 
@@ -181,6 +222,10 @@ fn disposition(name: &str) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => encoded.push(char::from(byte)),
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
+    }
+    // A name that needs no quotes stands without, as Python's servers write it.
+    if plain == name && !plain.contains(|c: char| !c.is_ascii_alphanumeric() && !"._-+".contains(c)) {
+        return format!("attachment; filename={plain}");
     }
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
 }

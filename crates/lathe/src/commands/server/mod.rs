@@ -121,7 +121,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         let url = format!("http://{}", listener.local_addr()?);
         let options = PartOptions {
             default_artifact_root: match args.default_artifact_root.clone() {
-                Some(root) => root,
+                Some(root) => absolute(root)?,
                 None if running.modules.artifacts => "mlflow-artifacts:/".into(),
                 // Clients on this machine reach the folder themselves.
                 None => format!("file://{}", std::path::absolute(&artifacts)?.display()),
@@ -303,4 +303,12 @@ mod tests {
             assert!(database_at(uri, None).is_err(), "{uri}");
         }
     }
+}
+
+/// Where clients shall look, which may stand in other folders: a path without a scheme from here on.
+fn absolute(root: String) -> anyhow::Result<String> {
+    if root.contains(':') {
+        return Ok(root);
+    }
+    Ok(std::path::absolute(root)?.display().to_string())
 }
