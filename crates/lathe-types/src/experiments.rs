@@ -119,7 +119,7 @@ impl ArtifactLocation {
             return refuse("it must not contain a query, a fragment or control characters");
         }
         if is_path {
-            let Ok(folder) = std::path::absolute(uri) else {
+            let Ok(folder) = std::path::absolute(uri.trim_end_matches('/')) else {
                 return refuse("it must not be empty");
             };
             return Ok(Self(folder.display().to_string()));

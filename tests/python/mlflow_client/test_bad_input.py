@@ -90,7 +90,7 @@ def test_badly_typed_values_are_named_and_nothing_is_stored(client, server, expe
         ("experiments/create", {"name": "x" * 501}),
         ("experiments/create", {"name": "a\0b"}),
         ("experiments/create", {"name": "q", "artifact_location": 9.0}),
-        ("experiments/create", {"name": "q", "artifact_location": "/etc"}),
+        ("experiments/create", {"name": "q", "artifact_location": "/srv/../etc"}),
         ("experiments/create", {"name": "q", "artifact_location": "s3://b/../c"}),
         ("experiments/create", {"name": "q", "artifact_location": "s3://b/x", "tags": "5"}),
         ("registered-models/create", {"name": "a/b"}),

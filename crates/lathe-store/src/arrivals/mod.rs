@@ -18,7 +18,7 @@ use crate::{Error, Result, Store, Tx, Value, runs};
 /// Calls whose points are moved by one change.
 const CALLS_MAX: i64 = 2_048;
 /// Points that are moved by one change, unless the writer lags behind; bounds how long others wait for it.
-const POINTS: usize = 16_384;
+const POINTS: usize = 4_096;
 /// What waits before the writer moves some between two groups of changes, in points. The more wait, the more of them share
 /// a block, and the longer a search takes that needs all of them in their place: about a second at most.
 const WAITING: u64 = 524_288;

@@ -230,13 +230,17 @@ fn disposition(name: &str) -> String {
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
 }
 
+/// By the name's ending, as MLflow's server says it; what a browser would run is a text here.
 fn content_type(name: &str) -> &'static str {
-    match name.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("json") => "application/json",
-        Some("png") => "image/png",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("txt" | "log" | "md" | "yaml" | "yml" | "csv" | "html" | "svg") => "text/plain; charset=utf-8",
-        None if name == "MLmodel" => "text/plain; charset=utf-8",
+    match name.rsplit_once('.').map_or(name, |(_, ending)| ending) {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "pdf" => "application/pdf",
+        "txt" | "log" | "err" | "cfg" | "conf" | "cnf" | "cf" | "ini" | "properties" | "prop" | "hocon"
+        | "toml" | "yaml" | "yml" | "xml" | "json" | "js" | "py" | "py3" | "csv" | "tsv" | "md" | "rst"
+        | "ipynb" | "html" | "htm" | "svg" | "MLmodel" | "MLproject" => "text/plain",
         _ => "application/octet-stream",
     }
 }
