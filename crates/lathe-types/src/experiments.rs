@@ -120,7 +120,7 @@ impl ArtifactLocation {
         }
         if is_path {
             let Ok(folder) = std::path::absolute(uri.trim_end_matches('/')) else {
-                return refuse("it must not be empty");
+                return refuse("it must name a folder");
             };
             return Ok(Self(folder.display().to_string()));
         }
@@ -144,12 +144,14 @@ mod tests {
             "mlflow-artifacts:/7",
             "file:///shared/x",
             "gs://b",
+            "/srv/shared",
         ] {
             assert_eq!(ArtifactLocation::parse(uri).unwrap().as_str(), uri);
         }
         for uri in [
-            "/etc",
-            "relative",
+            "../up",
+            "a/../../up",
+            "/srv/%2e%2E/etc",
             "",
             "s3://b/../c",
             "s3://b/%2E%2e/c",
@@ -158,6 +160,13 @@ mod tests {
             "1s://b",
         ] {
             assert!(ArtifactLocation::parse(uri).is_err(), "{uri}");
+        }
+        let here = std::env::current_dir().unwrap();
+        for (path, kept) in [("./a/b/", here.join("a/b")), ("a", here.join("a"))] {
+            assert_eq!(
+                ArtifactLocation::parse(path).unwrap().as_str(),
+                kept.to_str().unwrap()
+            );
         }
     }
 }
