@@ -285,6 +285,14 @@ pub(super) fn database_at(uri: &str, password: Option<&str>) -> anyhow::Result<L
     Ok(Location::Sqlite(PathBuf::from(path)))
 }
 
+/// Where clients shall look, which may stand in other folders: a path without a scheme from here on.
+fn absolute(root: String) -> anyhow::Result<String> {
+    if root.contains(':') {
+        return Ok(root);
+    }
+    Ok(std::path::absolute(root)?.display().to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,12 +311,4 @@ mod tests {
             assert!(database_at(uri, None).is_err(), "{uri}");
         }
     }
-}
-
-/// Where clients shall look, which may stand in other folders: a path without a scheme from here on.
-fn absolute(root: String) -> anyhow::Result<String> {
-    if root.contains(':') {
-        return Ok(root);
-    }
-    Ok(std::path::absolute(root)?.display().to_string())
 }
