@@ -99,6 +99,23 @@ def serve():
         server.stop()
 
 
+@pytest.fixture
+def on(monkeypatch):
+    """The client on a server that a test starts itself, in an experiment of its own."""
+    import mlflow
+
+    def use(server):
+        monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        mlflow.set_tracking_uri(server.url)
+        mlflow.set_experiment("one")
+        return mlflow
+
+    yield use
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
 @pytest.fixture(scope="session")
 def postgres():
     """A PostgreSQL server; the function gives the URL of a place of its own on it for each call."""

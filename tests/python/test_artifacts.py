@@ -242,23 +242,6 @@ def s3_server(serve, s3, tmp_path, monkeypatch):
     return serve(tmp_path, "--artifacts-destination", s3.url)
 
 
-@pytest.fixture
-def on(monkeypatch):
-    """The client on a server."""
-    import mlflow
-
-    def use(server):
-        monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        mlflow.set_tracking_uri(server.url)
-        mlflow.set_experiment("s3")
-        return mlflow
-
-    yield use
-    while mlflow.active_run():
-        mlflow.end_run()
-
-
 def test_the_server_keeps_artifacts_in_s3(s3_server, s3, on, in_parts, tmp_path, monkeypatch):
     mlflow = on(s3_server)
     run = upload_and_compare(mlflow, tmp_path)

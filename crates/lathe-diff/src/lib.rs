@@ -3,6 +3,7 @@
 //! and decides nothing about it: whether a difference matters is for whoever asked.
 
 mod archive;
+mod cells;
 mod csv_columns;
 mod error;
 mod files;

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use lathe_parquet::{Error, Kind, Table};
 
+use crate::cells::Cells;
 use crate::{Places, Rules};
 
 /// Rows that are held of a column at once.
@@ -32,11 +33,15 @@ pub(crate) fn compare(
             continue;
         };
         let numbers = is_number(&column.kind) && is_number(&right.columns()[other].kind);
-        let mut seen = Column::new(&column.name, numbers);
+        let mut seen = Column {
+            name: &column.name,
+            numbers,
+            cells: Cells::default(),
+        };
         if let Err((expected, found)) = seen.look_at(&left, index, &right, other, rules) {
             places.matters(format!("column `{}`", column.name), expected, found);
         }
-        seen.tell(&mut places);
+        seen.cells.tell(&column.name, &mut places);
     }
     if places.is_empty() {
         places.add("layout", "the same cells", "written differently", true);
@@ -98,28 +103,15 @@ fn is_number(kind: &Kind) -> bool {
     )
 }
 
-/// What is known of one column.
+/// One column on both sides.
 struct Column<'a> {
     name: &'a str,
+    /// Whether both sides are numbers.
     numbers: bool,
-    differ: usize,
-    matter: usize,
-    first: Option<(u64, String, String)>,
-    apart_max: f64,
+    cells: Cells,
 }
 
-impl<'a> Column<'a> {
-    fn new(name: &'a str, numbers: bool) -> Self {
-        Self {
-            name,
-            numbers,
-            differ: 0,
-            matter: 0,
-            first: None,
-            apart_max: 0.0,
-        }
-    }
-
+impl Column<'_> {
     /// Reads both sides to the end of the shorter one; else which of them cannot be read, and why.
     fn look_at(
         &mut self,
@@ -148,55 +140,25 @@ impl<'a> Column<'a> {
                 if here.same(&there, at) {
                     continue;
                 }
-                let missing = || "missing".to_owned();
-                let (x, y) = match self.numbers {
-                    true => (here.number(at), there.number(at)),
-                    false => (None, None),
+                let numbers = match self.numbers {
+                    true => here.number(at).zip(there.number(at)),
+                    false => None,
                 };
                 let shown = (here.shown(at), there.shown(at));
                 // The same number or text of another type: the type is told by itself.
-                let alike =
-                    shown.0 == shown.1 && !matches!((x, y), (Some(x), Some(y)) if x.to_bits() != y.to_bits());
-                if alike || matches!((x, y), (Some(x), Some(y)) if x.is_nan() && y.is_nan()) {
+                let alike = shown.0 == shown.1 && numbers.is_none_or(|(x, y)| x.to_bits() == y.to_bits());
+                if alike || numbers.is_some_and(|(x, y)| x.is_nan() && y.is_nan()) {
                     continue;
                 }
-                self.differ += 1;
-                let near = match (x, y) {
-                    (Some(x), Some(y)) => {
-                        self.apart_max = self.apart_max.max((x - y).abs());
-                        rules.allows(self.name, x, y)
-                    }
-                    _ => false,
-                };
-                self.matter += usize::from(!near);
-                // The first cell that matters says more than one that does not.
-                if self.first.is_none() || (!near && self.matter == 1) {
-                    self.first = Some((
-                        row,
-                        shown.0.unwrap_or_else(missing),
-                        shown.1.unwrap_or_else(missing),
-                    ));
-                }
+                let shown = (
+                    shown.0.as_deref().unwrap_or("missing"),
+                    shown.1.as_deref().unwrap_or("missing"),
+                );
+                self.cells.differ(self.name, row, shown, numbers, rules);
             }
             if here.len() != there.len() {
                 return Ok(());
             }
         }
-    }
-
-    fn tell(&self, places: &mut Places) {
-        let Some((row, expected, found)) = &self.first else {
-            return;
-        };
-        let mut place = format!("column `{}`: {} cells differ", self.name, self.differ);
-        if 0.0 < self.apart_max {
-            place.push_str(&format!(" by at most {:.6e}", self.apart_max));
-        }
-        places.add(
-            format!("{place}; first in row {row}"),
-            expected,
-            found,
-            self.matter == 0,
-        );
     }
 }

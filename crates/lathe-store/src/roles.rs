@@ -290,9 +290,14 @@ impl Store {
 }
 
 fn no_permission(resource: &str, pattern: &str, username: &str) -> Error {
+    let (noun, key) = match resource {
+        "experiment" => ("Experiment permission", "experiment_id"),
+        "registered_model" => ("Registered model permission", "name"),
+        other => ("permission", other),
+    };
     Error::NotFound {
-        noun: "direct permission",
-        id: format!("{resource}/{pattern}/{username}"),
+        noun,
+        id: format!("{key}={pattern} and username={username}"),
     }
 }
 

@@ -9,17 +9,7 @@ pub fn does_not_exist(noun: &str, id: &str) -> String {
             let (name, version) = id.rsplit_once('/').unwrap_or((id, ""));
             format!("Model Version (name={name}, version={version}) not found")
         }
-        "direct permission" => {
-            let mut parts = id.splitn(2, '/');
-            let (resource, rest) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-            let (of, user) = rest.rsplit_once('/').unwrap_or((rest, ""));
-            let (what, key) = match resource {
-                "experiment" => ("Experiment", "experiment_id"),
-                "registered_model" => ("Registered model", "name"),
-                other => (other, "id"),
-            };
-            format!("{what} permission with {key}={of} and username={user} not found")
-        }
+        "Experiment permission" | "Registered model permission" => format!("{noun} with {id} not found"),
         "webhook" => format!("Webhook with ID {id} not found."),
         "user" => format!("User with username={id} not found"),
         "logged model" => format!("Logged model with ID '{id}' not found."),

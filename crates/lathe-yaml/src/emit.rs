@@ -108,18 +108,27 @@ impl Writer {
         self.line_break(indent);
         self.put(":");
         self.whitespace = false;
-        match &value.value {
+        if !self.collection_on_line(value, indent + 2) {
+            self.value(value, indent + 2);
+        }
+    }
+
+    /// Begins a collection on the line of the mark before it; whether it is one, and has something in it.
+    fn collection_on_line(&mut self, node: &Node, indent: usize) -> bool {
+        match &node.value {
             Value::Map(entries) if !entries.is_empty() => {
                 self.put(" ");
                 self.whitespace = true;
-                self.map(entries, indent + 2);
+                self.map(entries, indent);
+                true
             }
             Value::List(items) if !items.is_empty() => {
                 self.put(" ");
                 self.whitespace = true;
-                self.list(items, indent + 2);
+                self.list(items, indent);
+                true
             }
-            _ => self.value(value, indent + 2),
+            _ => false,
         }
     }
 
@@ -132,17 +141,10 @@ impl Writer {
             }
             self.put("-");
             self.whitespace = false;
+            if self.collection_on_line(item, indent + 2) {
+                continue;
+            }
             match &item.value {
-                Value::Map(entries) if !entries.is_empty() => {
-                    self.put(" ");
-                    self.whitespace = true;
-                    self.map(entries, indent + 2);
-                }
-                Value::List(items) if !items.is_empty() => {
-                    self.put(" ");
-                    self.whitespace = true;
-                    self.list(items, indent + 2);
-                }
                 // The dumper leaves the blank after the dash of nothing.
                 Value::Null => self.put(" "),
                 _ => self.value(item, indent + 2),

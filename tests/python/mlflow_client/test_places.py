@@ -6,22 +6,6 @@ import pytest
 import requests
 
 
-@pytest.fixture
-def on(monkeypatch):
-    import mlflow
-
-    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-
-    def on(server):
-        mlflow.set_tracking_uri(server.url)
-        mlflow.set_experiment("Default")
-        return mlflow
-
-    yield on
-    while mlflow.active_run():
-        mlflow.end_run()
-
-
 def seen_by_the_server(server, run, path):
     listed = requests.get(f"{server.url}/api/2.0/mlflow/artifacts/list", params={"run_id": run}, timeout=20).json()
     file = requests.get(f"{server.url}/get-artifact", params={"run_id": run, "path": path}, timeout=20)

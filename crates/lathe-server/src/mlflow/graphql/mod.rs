@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
 use self::document::{Operation, Selected};
-use self::schema::{EXPERIMENT_OF_RUN, Kind, MUTATIONS, QUERIES, Root, Type, VERSIONS_OF_RUN};
+use self::schema::{GET_EXPERIMENT_CALL, Kind, MUTATIONS, QUERIES, Root, SEARCH_VERSIONS_CALL, Type};
 use crate::ApiError;
 use crate::routes::BODY_BYTES_MAX;
 
@@ -244,7 +244,7 @@ impl Calls {
             Kind::ExperimentOfRun => {
                 let id = &of["info"]["experiment_id"];
                 let answer = self
-                    .ask_unless_null(EXPERIMENT_OF_RUN, "experiment_id", id)
+                    .ask_unless_null(&GET_EXPERIMENT_CALL, "experiment_id", id)
                     .await?;
                 self.object(&schema::EXPERIMENT, &answer["experiment"], field)
                     .await?
@@ -254,7 +254,9 @@ impl Calls {
                     .as_str()
                     .map(|id| json!(format!("run_id='{id}'")));
                 let filter = filter.unwrap_or_default();
-                let answer = self.ask_unless_null(VERSIONS_OF_RUN, "filter", &filter).await?;
+                let answer = self
+                    .ask_unless_null(&SEARCH_VERSIONS_CALL, "filter", &filter)
+                    .await?;
                 let versions = answer["model_versions"].as_array();
                 let versions = versions.map(Vec::as_slice).unwrap_or_default();
                 self.list(&schema::VERSION, versions, field).await?

@@ -105,54 +105,46 @@ types! {
     SEARCH_DATASETS = "MlflowSearchDatasetsResponse" { "datasetSummaries": Many(&SUMMARY), "apiError": ApiError }
 }
 
-const fn get(name: &'static str, path: &'static str, answer: &'static Type) -> Root {
+const fn call(method: &'static str, name: &'static str, path: &'static str, answer: &'static Type) -> Root {
     Root {
         name,
-        method: "GET",
+        method,
         path,
         answer,
     }
 }
 
-const fn post(name: &'static str, path: &'static str, answer: &'static Type) -> Root {
-    Root {
-        name,
-        method: "POST",
-        path,
-        answer,
-    }
-}
-
-pub(super) const QUERIES: &[Root] = &[
-    get("mlflowGetExperiment", "experiments/get", &GET_EXPERIMENT),
-    get(
-        "mlflowGetMetricHistoryBulkInterval",
-        "metrics/get-history-bulk-interval",
-        &HISTORY,
-    ),
-    get("mlflowGetRun", "runs/get", &GET_RUN),
-    get("mlflowListArtifacts", "artifacts/list", &LIST_ARTIFACTS),
-    get(
-        "mlflowSearchModelVersions",
-        "model-versions/search",
-        &SEARCH_VERSIONS,
-    ),
-    post("mlflowSearchRuns", "runs/search", &SEARCH_RUNS),
-];
-
-/// Searches by POST are called mutations there.
-pub(super) const MUTATIONS: &[Root] = &[
-    post(
-        "mlflowSearchDatasets",
-        "experiments/search-datasets",
-        &SEARCH_DATASETS,
-    ),
-    post("mlflowSearchRuns", "runs/search", &SEARCH_RUNS),
-];
-
-pub(super) const EXPERIMENT_OF_RUN: &Root = &get("mlflowGetExperiment", "experiments/get", &GET_EXPERIMENT);
-pub(super) const VERSIONS_OF_RUN: &Root = &get(
+pub(super) static GET_EXPERIMENT_CALL: Root =
+    call("GET", "mlflowGetExperiment", "experiments/get", &GET_EXPERIMENT);
+pub(super) static SEARCH_VERSIONS_CALL: Root = call(
+    "GET",
     "mlflowSearchModelVersions",
     "model-versions/search",
     &SEARCH_VERSIONS,
 );
+static SEARCH_RUNS_CALL: Root = call("POST", "mlflowSearchRuns", "runs/search", &SEARCH_RUNS);
+
+pub(super) static QUERIES: &[&Root] = &[
+    &GET_EXPERIMENT_CALL,
+    &call(
+        "GET",
+        "mlflowGetMetricHistoryBulkInterval",
+        "metrics/get-history-bulk-interval",
+        &HISTORY,
+    ),
+    &call("GET", "mlflowGetRun", "runs/get", &GET_RUN),
+    &call("GET", "mlflowListArtifacts", "artifacts/list", &LIST_ARTIFACTS),
+    &SEARCH_VERSIONS_CALL,
+    &SEARCH_RUNS_CALL,
+];
+
+/// Searches by POST are called mutations there.
+pub(super) static MUTATIONS: &[&Root] = &[
+    &call(
+        "POST",
+        "mlflowSearchDatasets",
+        "experiments/search-datasets",
+        &SEARCH_DATASETS,
+    ),
+    &SEARCH_RUNS_CALL,
+];
