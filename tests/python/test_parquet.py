@@ -33,7 +33,8 @@ def work(tmp_path_factory):
     rows = pd.DataFrame({"a": rng.normal(size=ROWS), "k": rng.integers(0, 9, ROWS), "w": rng.choice(["x", "ÿ", "line\nend"], ROWS)})
     model = make_pipeline(
         make_column_transformer((OneHotEncoder(), ["w"]), remainder="passthrough"),
-        RandomForestRegressor(100, random_state=0, n_jobs=2),
+        # Large enough that a run takes seconds, and can be killed at a moment of choice.
+        RandomForestRegressor(400, random_state=0, n_jobs=2),
     ).fit(rows[:3000], rows["a"][:3000] + (rows["w"][:3000] == "x"))
     mlflow.sklearn.save_model(model, folder / "model", input_example=rows.head(3), serialization_format="cloudpickle", pip_requirements=[])
     yield folder, rows, model
@@ -54,7 +55,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_file(work):
     assert np.allclose(answers["predictions"][:5000], model.predict(rows[:5000]), rtol=1e-12, atol=0)
     assert pq.ParquetFile(folder / "whole.parquet").num_row_groups == 4
     note, resumed = folder / "killed.parquet.progress", []
-    command = [LATHE, "predict", "model", "rows.parquet", "-o", "killed.parquet", "--json"]
+    command = [LATHE, "predict", "model", "rows.parquet", "-o", "killed.parquet", "--json", "--jobs", "1"]
     for again in range(2):
         before = note.read_bytes() if again else None
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
