@@ -318,3 +318,59 @@ def test_a_pipeline_runs_against_a_server_where_people_log_in(guarded, be, tmp_p
     done = lathe("run", "--json", cwd=project, LATHE_TOKEN=made.stdout.strip())
     run_id = json.loads(done.stdout)["run_id"]
     assert be("admin").get_run(run_id).data.metrics == {"m": 4.0}
+
+
+def test_graphql_shows_nobody_what_the_rest_api_does_not(guarded, be):
+    import requests
+    from mlflow.server import get_app_client
+
+    admin = be("admin")
+    get_app_client("basic-auth", guarded.url).create_user("ann", PASSWORD)
+    secret = admin.create_experiment("secret")
+    run = admin.create_run(secret).info.run_id
+    query = f"""{{
+        one: mlflowGetRun(input: {{runId: "{run}"}}) {{ run {{ info {{ runId }} experiment {{ name }} }} }}
+        all: mlflowSearchRuns(input: {{experimentIds: ["{secret}"]}}) {{ runs {{ info {{ runId }} }} }}
+        files: mlflowListArtifacts(input: {{runId: "{run}"}}) {{ rootUri }}
+    }}"""
+
+    def ask(name, password=PASSWORD):
+        auth = (name, password) if name else None
+        return requests.post(f"{guarded.url}/graphql", json={"query": query}, auth=auth, timeout=20)
+
+    seen = ask("admin").json()
+    assert seen["errors"] is None and seen["data"]["one"]["run"]["experiment"]["name"] == "secret"
+    assert [each["info"]["runId"] for each in seen["data"]["all"]["runs"]] == [run]
+    hidden = ask("ann").json()
+    assert (hidden["data"]["one"], hidden["data"]["files"]) == (None, None)
+    assert not (hidden["data"]["all"] or {}).get("runs"), hidden
+    assert hidden["errors"] and all("Permission denied" in each for each in hidden["errors"]), hidden
+    for stranger in [ask(None), ask("ann", "wrong")]:
+        assert (stranger.status_code, stranger.json()["error_code"]) == (401, "UNAUTHENTICATED")
+        assert run not in stranger.text and "secret" not in stranger.text
+
+
+def test_what_is_not_there_is_told_in_the_clients_words(guarded, be):
+    import requests
+    from mlflow.server import get_app_client
+
+    be("admin")
+    get_app_client("basic-auth", guarded.url).create_user("ann", PASSWORD)
+    for path, params, message in [
+        ("users/get", {"username": "nobody"}, "User with username=nobody not found"),
+        (
+            "registered-models/permissions/get",
+            {"name": "m", "username": "ann"},
+            "Registered model permission with name=m and username=ann not found",
+        ),
+        (
+            "experiments/permissions/get",
+            {"experiment_id": "0", "username": "ann"},
+            "Experiment permission with experiment_id=0 and username=ann not found",
+        ),
+    ]:
+        url = f"{guarded.url}/api/2.0/mlflow/{path}"
+        missing = requests.get(url, params=params, auth=("admin", PASSWORD), timeout=20)
+        assert (missing.status_code, missing.json()["message"]) == (404, message)
+    stranger = requests.post(f"{guarded.url}/api/2.0/mlflow/experiments/search", json={"max_results": 1}, timeout=20)
+    assert stranger.status_code == 401 and stranger.json()["message"].startswith("You are not authenticated.")
