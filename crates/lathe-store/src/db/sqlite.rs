@@ -102,11 +102,11 @@ impl Sqlite {
         LOG_PAGES.get()
     }
 
-    /// Copies what it can of the log into the file, without waiting for anybody.
-    pub(super) fn checkpoint(&self) -> Result<()> {
+    /// Copies what it can of the log into the file, without waiting for anybody; how many pages the log has.
+    pub(super) fn checkpoint(&self) -> Result<u32> {
         Ok(self
             .connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?)
     }
 
     pub(super) fn begin_read(&mut self) -> Result<()> {

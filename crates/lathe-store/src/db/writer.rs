@@ -122,6 +122,15 @@ impl Writer {
                     None => result.as_ref().copied(),
                 });
             }
+            self.finish_log();
+        }
+    }
+
+    /// Copies the little of SQLite's log that its thread left, so that it begins anew.
+    fn finish_log(&self) {
+        if let (true, Some(Session::Sqlite(session))) = (self.checkpoints.little_left(), &self.session) {
+            // If it fails, the next commit that finds the log long has it copied again.
+            let _ = session.checkpoint();
         }
     }
 

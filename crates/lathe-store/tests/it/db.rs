@@ -1,4 +1,4 @@
-use lathe_store::{Error, Store};
+use lathe_store::{Error, Location, Store};
 use lathe_types::{ErrorKind, Millis};
 use serde_json::json;
 
@@ -62,4 +62,42 @@ async fn a_database_from_the_future_is_refused() {
     let error = Store::open(&location(folder.path())).err().unwrap();
     assert!(matches!(error, Error::NewerSchema { found: 9999, .. }), "{error}");
     assert_eq!(error.kind(), ErrorKind::Internal);
+}
+
+/// SQLite's log begins anew only when all of it was copied: it must do so although somebody always writes, and readers
+/// come and go, since a log that only grows ends in a commit that copies all of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_begins_anew_under_load() {
+    let (folder, store) = store();
+    let Location::Sqlite(file) = location(folder.path()) else {
+        return;
+    };
+    let log = file.with_extension("db-wal");
+    let text = "x".repeat(100_000);
+    let writers = (0..4).map(|writer| {
+        let (store, text) = (store.clone(), text.clone());
+        tokio::spawn(async move {
+            for _ in 0..500 {
+                let text = text.clone();
+                store
+                    .write(move |tx| {
+                        lathe_store::events::append(tx, Millis(writer), "test", "x", "y", &json!(text))
+                    })
+                    .await
+                    .unwrap();
+                store.list_events(0, 1).await.unwrap();
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    let mut longest = 0;
+    while !writers.iter().all(tokio::task::JoinHandle::is_finished) {
+        longest = std::fs::metadata(&log).map_or(longest, |log| log.len().max(longest));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    // Two hundred megabytes were written.
+    assert!((1 << 20..48 << 20).contains(&longest), "{longest} bytes");
 }
