@@ -15,8 +15,8 @@ use lathe_types::metrics::Metric;
 use crate::histories::{self, Point};
 use crate::{Error, Result, Store, Tx, Value, runs};
 
-/// Calls whose points are moved by one change.
-const CALLS_MAX: i64 = 2_048;
+/// Calls that are looked at before it is known how many points they bring.
+const CALLS_AT_FIRST: usize = 16;
 /// Points that are moved by one change, unless the writer lags behind; bounds how long others wait for it.
 const POINTS: usize = 4_096;
 /// What waits before the writer moves some between two groups of changes, in points. The more wait, the more of them share
@@ -205,20 +205,30 @@ fn settle(tx: &Tx<'_>, due: &Due, points_max: usize) -> Result<usize> {
             None => return Ok(0),
         },
     };
-    let (mut calls, mut moved, mut last) = (Vec::new(), 0, None);
-    tx.for_each(
-        "SELECT arrival_no, points FROM metric_arrivals WHERE run_no = ?1 AND arrival_no <= ?2
-         ORDER BY arrival_no LIMIT ?3",
-        &[run_no.into(), due.up_to.into(), CALLS_MAX.into()],
-        |row| {
-            if moved < points_max {
-                last = Some(row.get::<i64>(0)?);
-                calls.push(row.get::<Vec<u8>>(1)?);
-                moved += points::count(&calls[calls.len() - 1])?.max(CALL);
-            }
-            Ok(())
-        },
-    )?;
+    let (mut calls, mut moved, mut last) = (Vec::<Vec<u8>>::new(), 0, None);
+    let mut look_at = CALLS_AT_FIRST;
+    loop {
+        let mut seen = 0;
+        tx.for_each(
+            "SELECT arrival_no, points FROM metric_arrivals WHERE run_no = ?1 AND ?2 < arrival_no AND arrival_no <= ?3
+             ORDER BY arrival_no LIMIT ?4",
+            &[run_no.into(), last.unwrap_or(0).into(), due.up_to.into(), (look_at as i64).into()],
+            |row| {
+                seen += 1;
+                if moved < points_max {
+                    last = Some(row.get::<i64>(0)?);
+                    calls.push(row.get::<Vec<u8>>(1)?);
+                    moved += points::count(&calls[calls.len() - 1])?.max(CALL);
+                }
+                Ok(())
+            },
+        )?;
+        if seen < look_at || points_max <= moved {
+            break;
+        }
+        // What is read and not moved was read for nothing: as many as those before let expect.
+        look_at = (points_max - moved).div_ceil(moved.div_ceil(calls.len()));
+    }
     let Some(last) = last else { return Ok(0) };
     file(tx, run_no, &calls)?;
     tx.execute(
