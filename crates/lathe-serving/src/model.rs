@@ -200,7 +200,7 @@ impl Model {
     ) -> Self {
         let processes = predictor.processes();
         let facts = Facts {
-            input_names: signature.names(),
+            input_names: signature.names().to_vec(),
             signature,
             outputs: predictor.outputs(),
             class: predictor.inputs().class.clone(),

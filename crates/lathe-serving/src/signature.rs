@@ -120,8 +120,8 @@ impl Signature {
     }
 
     /// The columns' names in the model's order.
-    pub fn names(&self) -> Vec<String> {
-        self.names.to_vec()
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The columns' names, shared by all tables of the model.

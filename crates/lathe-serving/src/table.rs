@@ -433,7 +433,7 @@ fn typed_column(name: &str, column: &Column<'_>) -> ColumnSpec {
 fn missing(column: &ColumnSpec, signature: &Signature) -> PredictError {
     PredictError::MissingColumn {
         column: column.name.clone(),
-        takes: signature.names(),
+        takes: signature.names().to_vec(),
     }
 }
 

@@ -9,13 +9,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
 use lathe_serving::{Answers, ColumnType, PredictError, Signature, Table, without_bare_nan};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::answer::{PREDICTION_ID, Refusal, Request, answer, unread};
 use super::deployments::{Deployments, Live};
+use super::sent::Sent;
 
 pub(super) fn routes<S>() -> Router<S>
 where
@@ -102,8 +102,7 @@ impl From<Refusal> for ScoringError {
 
 async fn invoke_only(
     State(deployments): State<Deployments>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Sent { headers, body }: Sent,
 ) -> Result<Response, ScoringError> {
     let all = deployments.all();
     let [live] = all.as_slice() else {
@@ -123,8 +122,7 @@ async fn invoke_only(
 async fn invoke(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Sent { headers, body }: Sent,
 ) -> Result<Response, ScoringError> {
     let live = deployments.find(&name)?;
     reply(&deployments, &live, &headers, &body?).await

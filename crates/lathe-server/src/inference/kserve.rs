@@ -2,19 +2,18 @@
 
 use std::collections::HashMap;
 
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRef, Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, PREDICTION_ID, Refusal, Request};
 use super::deployments::Deployments;
 use super::error_reply::ErrorReply;
 use super::invocations::{ScoringError, tensors};
+use super::sent::Sent;
 
 pub(super) fn routes<S>() -> Router<S>
 where
@@ -54,8 +53,7 @@ async fn model(
 async fn call(
     State(deployments): State<Deployments>,
     Path(call): Path<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Sent { headers, body }: Sent,
 ) -> Result<Response, ErrorReply> {
     predict(&deployments, &call, None, &headers, &body?).await
 }
@@ -63,8 +61,7 @@ async fn call(
 async fn call_version(
     State(deployments): State<Deployments>,
     Path((name, call)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Sent { headers, body }: Sent,
 ) -> Result<Response, ErrorReply> {
     let (version, verb) = call.split_once(':').unwrap_or((&call, ""));
     predict(

@@ -12,6 +12,7 @@ mod lane;
 mod metrics;
 mod oip;
 mod payloads;
+mod sent;
 mod shelf;
 mod source;
 mod split;
@@ -25,6 +26,7 @@ use axum::response::Response;
 use axum::{Json, Router};
 use lathe_types::Millis;
 
+use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::decompression::RequestDecompressionLayer;
@@ -52,10 +54,14 @@ where
         .merge(grpc::routes())
         .merge(invocations::routes())
         .merge(kserve::routes())
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        // The limit counts what is unpacked, so a bomb goes no further than a large body.
-        .layer(RequestDecompressionLayer::new())
-        .layer(CompressionLayer::new().compress_when(worth_compressing()))
+        // Layers added one by one would each box the future of every request.
+        .layer(
+            ServiceBuilder::new()
+                .layer(CompressionLayer::new().compress_when(worth_compressing()))
+                // The limit counts what is unpacked, so a bomb goes no further than a large body.
+                .layer(RequestDecompressionLayer::new())
+                .layer(DefaultBodyLimit::max(BODY_BYTES_MAX)),
+        )
 }
 
 /// Small answers are not worth the time; gRPC compresses its messages itself.

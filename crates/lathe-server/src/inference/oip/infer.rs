@@ -1,14 +1,13 @@
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use lathe_serving::Values;
 use serde::Serialize;
 
 use super::super::answer::{self, Answered, PREDICTION_ID, Request as Asked};
 use super::super::deployments::{Deployments, Live};
 use super::super::error_reply::ErrorReply;
+use super::super::sent::Sent;
 use super::super::{tensor, tensors};
 use super::request::{self, Request};
 
@@ -18,8 +17,7 @@ const HEADER_LENGTH: &str = "inference-header-content-length";
 pub(super) async fn infer(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Sent { headers, body }: Sent,
 ) -> Result<Response, ErrorReply> {
     reply(&deployments, &name, None, &headers, &body?).await
 }
@@ -27,8 +25,7 @@ pub(super) async fn infer(
 pub(super) async fn infer_version(
     State(deployments): State<Deployments>,
     Path((name, version)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Sent { headers, body }: Sent,
 ) -> Result<Response, ErrorReply> {
     reply(&deployments, &name, Some(&version), &headers, &body?).await
 }
@@ -47,7 +44,7 @@ async fn reply(
     asked.version = version;
     let length = header_length(headers, body)?;
     let (request, tensors) =
-        request::read(length, body, &model.signature().names()).map_err(ErrorReply::bad)?;
+        request::read(length, body, model.signature().names()).map_err(ErrorReply::bad)?;
     asked.limit(request.timeout_us());
     let table = tensors::table(tensors, model.signature()).map_err(ErrorReply::bad)?;
     let answered = answer::answer(deployments, &live, asked, table).await?;
