@@ -164,10 +164,10 @@ METRICS, PARAMS, TAGS = ["rmse", "mae", "r2", "loss", "val_loss"], 5, 3
 
 def fill(peer, count):
     """The same runs for each server, put into its tables while it is down; none of it is what is measured."""
-    random.seed(1)
     database = sqlite3.connect(peer.folder / "records.db")
     ours = peer.name == "lathe"
     have = database.execute("SELECT COUNT(*) FROM runs WHERE name LIKE 'run %'").fetchone()[0]
+    random.seed(f"from run {have} on")
     for number in range(have, count):
         run_id, at = uuid.UUID(int=random.getrandbits(128)).hex, 1_600_000_000_000 + number * 1000
         columns = "experiment_id, name, user_id, status, start_time, end_time, artifact_uri"
