@@ -36,6 +36,22 @@ def git(cwd, *args):
     return subprocess.run(["git", *identity, *args], cwd=cwd, check=True, capture_output=True, text=True).stdout
 
 
+def registered_parity(folder):
+    """Makes a project whose only stage copies the model folder `made` and `rows.csv`, runs it, and returns how far the
+    registered version's answers are from its library's."""
+    (folder / "dvc.yaml").write_text(
+        "stages:\n  train:\n    cmd: cp -r made model && cp rows.csv reference.csv && echo '{}' > metrics.json\n"
+        "    outs: [model, reference.csv]\n    metrics: [metrics.json]\n"
+    )
+    git(folder, "init", "--quiet")
+    lathe("init", "--name", "p", cwd=folder)
+    with open(folder / "lathe.toml", "a") as file:
+        file.write('[model.p]\npath = "model"\nmetrics = "metrics.json"\nreference = "reference.csv"\n')
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    [registered] = json.loads(lathe("run", "--json", cwd=folder, PATH=path).stdout)["registered"]
+    return registered["facts"]["parity"]
+
+
 class Comparison:
     """Collects what differs between Lathe's answers and a library's, so that one run tells all."""
 

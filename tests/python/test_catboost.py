@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
-from conftest import LATHE, lathe, told_url
+from conftest import LATHE, lathe, registered_parity, told_url
 from test_models import BINARY, HOLES, LEVELS, N, THREE, X, Y, Check, edges
 
 warnings.filterwarnings("ignore")
@@ -214,3 +214,11 @@ def test_models_of_texts_and_vectors_are_refused_by_name(tmp_path):
     mlflow.catboost.save_model(model, folder, pip_requirements=[])
     told = lathe("serve", "folder", "--port", "0", cwd=tmp_path, code=1).stderr
     assert "texts" in told and "--allow-python" in told, told
+
+
+def test_a_pipeline_registers_a_model_that_equals_the_librarys(tmp_path):
+    model = cb.CatBoostClassifier(**QUIET).fit(WORDED, BINARY, cat_features=["k", "m", "f"])
+    mlflow.catboost.save_model(model, tmp_path / "made", input_example=WORDED[:5], pip_requirements=[])
+    WORDED.to_csv(tmp_path / "rows.csv", index=False)
+    parity = registered_parity(tmp_path)
+    assert (parity["rows"], parity["max_abs_diff"]) == (5, 0)

@@ -1,15 +1,13 @@
 """ONNX models of scikit-learn's converters, of boosters and of networks, answered by `lathe predict` as onnxruntime does."""
 
 import json
-import os
-import sys
 import warnings
 
 import numpy as np
 import onnx
 import pandas as pd
 import pytest
-from conftest import Comparison, git, lathe
+from conftest import Comparison, lathe, registered_parity
 from onnx import TensorProto, helper, numpy_helper
 
 warnings.filterwarnings("ignore")
@@ -362,16 +360,6 @@ def test_a_pipeline_registers_an_onnx_model_whose_example_is_an_array(tmp_path):
     model = to_onnx(LogisticRegression().fit(X, BINARY), X[:1], options={"zipmap": False})
     mlflow.onnx.save_model(model, tmp_path / "made", input_example=X[:5])
     frame(X).to_csv(tmp_path / "rows.csv", index=False)
-    (tmp_path / "dvc.yaml").write_text(
-        "stages:\n  train:\n    cmd: cp -r made model && cp rows.csv reference.csv && echo '{}' > metrics.json\n"
-        "    outs: [model, reference.csv]\n    metrics: [metrics.json]\n"
-    )
-    git(tmp_path, "init", "--quiet")
-    lathe("init", "--name", "p", cwd=tmp_path)
-    with open(tmp_path / "lathe.toml", "a") as file:
-        file.write('[model.p]\npath = "model"\nmetrics = "metrics.json"\nreference = "reference.csv"\n')
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-    told = json.loads(lathe("run", "--json", cwd=tmp_path, PATH=path).stdout)
-    [registered] = told["registered"]
-    assert registered["facts"]["parity"]["rows"] == 5
-    assert registered["facts"]["parity"]["max_abs_diff"] < 1e-6
+    parity = registered_parity(tmp_path)
+    assert parity["rows"] == 5
+    assert parity["max_abs_diff"] < 1e-6

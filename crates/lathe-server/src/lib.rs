@@ -5,6 +5,7 @@
 mod error;
 mod guard;
 mod modules;
+mod path;
 mod routes;
 mod telemetry;
 

@@ -1,14 +1,20 @@
-//! Where a command's model comes from: a folder or file, or the records, whose artifacts are brought to a local folder.
+//! Where a command's model comes from: a folder or file, an object store, or the records, whose artifacts are brought to
+//! a local folder.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use futures_util::TryStreamExt as _;
+use lathe_blob::{ArtifactPath, Artifacts};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::client::{Client, segment};
 use crate::commands::Call;
 use crate::exit::hinted;
+use crate::settings::cache_folder;
 use crate::tracking;
+use crate::wiring::blob_settings;
 
 /// A model on this machine; what was fetched goes away with it.
 pub struct Local {
@@ -17,22 +23,86 @@ pub struct Local {
     _fetched: Option<tempfile::TempDir>,
 }
 
-/// Finds `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, `runs:/ID/NAME`, or a path.
+/// Finds `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, `runs:/ID/NAME`, the URL of a folder or file in an
+/// object store, or a path.
 pub fn find(call: &Call, text: &str) -> anyhow::Result<Local> {
-    if !text.starts_with("models:/") && !text.starts_with("runs:/") {
-        return Ok(Local {
-            path: call.folder.join(text),
-            _fetched: None,
-        });
+    let not_fetched = || format!("`{text}` cannot be fetched");
+    if text.starts_with("models:/") || text.starts_with("runs:/") {
+        let client = call.client()?;
+        return match place(&client, text)? {
+            Place::Server(path) => {
+                let fetched = tempfile::tempdir().context("no place for the model")?;
+                fetch(&client, &path, fetched.path()).with_context(not_fetched)?;
+                Ok(Local {
+                    path: fetched.path().to_owned(),
+                    _fetched: Some(fetched),
+                })
+            }
+            Place::Url(url) => stored(&url).with_context(not_fetched),
+        };
     }
-    let client = call.client()?;
-    let path = path_of(&client, text)?;
-    let fetched = tempfile::tempdir().context("no place for the model")?;
-    fetch(&client, &path, fetched.path()).with_context(|| format!("`{text}` cannot be fetched"))?;
+    if text.contains("://") {
+        return stored(text).with_context(not_fetched);
+    }
     Ok(Local {
-        path: fetched.path().to_owned(),
-        _fetched: Some(fetched),
+        path: call.folder.join(text),
+        _fetched: None,
     })
+}
+
+/// A folder or file in an object store, or of a `file:` URL.
+fn stored(url: &str) -> anyhow::Result<Local> {
+    let url = url.trim_end_matches('/');
+    match stored_folder(url) {
+        Ok(path) => Ok(Local { path, _fetched: None }),
+        // No folder: the last part may be a file.
+        Err(error) if is_not_found(&error) => {
+            let (above, name) = url.rsplit_once('/').unwrap_or((url, ""));
+            let fetched = tempfile::tempdir().context("no place for the model")?;
+            let path = fetched.path().join(name);
+            block_on(store_file(above, name, &path))?;
+            Ok(Local {
+                path,
+                _fetched: Some(fetched),
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A folder with the files that lie under a URL, with the credentials that the environment has: a copy of what the object
+/// store has now, or the folder that a `file:` URL names.
+pub fn stored_folder(url: &str) -> anyhow::Result<PathBuf> {
+    let artifacts = opened(url)?;
+    block_on(async { Ok(artifacts.folder(&ArtifactPath::default()).await?) })
+}
+
+async fn store_file(above: &str, name: &str, path: &Path) -> anyhow::Result<()> {
+    let mut chunks = opened(above)?
+        .get(&ArtifactPath::parse(name)?, None)
+        .await?
+        .chunks;
+    let mut file = tokio::fs::File::create(path).await?;
+    while let Some(chunk) = chunks.try_next().await? {
+        file.write_all(&chunk).await?;
+    }
+    Ok(file.flush().await?)
+}
+
+fn opened(url: &str) -> anyhow::Result<Artifacts> {
+    let cache = cache_folder()?.join("artifacts");
+    Ok(Artifacts::open(url, &blob_settings(), cache, Vec::new())?)
+}
+
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(future)
+}
+
+fn is_not_found(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(lathe_blob::Error::NotFound { .. }))
 }
 
 /// The model and the alias of `models:/NAME@ALIAS`.
@@ -40,16 +110,21 @@ pub fn alias_of(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix("models:/")?.split_once('@')
 }
 
-/// The path of a model of the records among the artifacts.
-pub fn path_of(client: &Client, text: &str) -> anyhow::Result<String> {
+/// Where the files of a model of the records lie.
+pub enum Place {
+    /// Among the server's artifacts, at this path.
+    Server(String),
+    /// Where clients go by themselves.
+    Url(String),
+}
+
+/// Where the files of a model of the records lie.
+pub fn place(client: &Client, text: &str) -> anyhow::Result<Place> {
     let uri = location(client, text)?;
-    let path = uri.strip_prefix("mlflow-artifacts:").ok_or_else(|| {
-        hinted(
-            format!("`{text}` lies at `{uri}`, which only clients reach"),
-            "download it and serve the folder",
-        )
-    })?;
-    Ok(path.trim_matches('/').to_owned())
+    Ok(match uri.strip_prefix("mlflow-artifacts:") {
+        Some(path) => Place::Server(path.trim_matches('/').to_owned()),
+        None => Place::Url(uri),
+    })
 }
 
 fn location(client: &Client, text: &str) -> anyhow::Result<String> {

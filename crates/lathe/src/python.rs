@@ -112,7 +112,7 @@ pub fn of_requirements(file: &Path) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("failed to create `{}`", environments.display()))?;
     let base = base_interpreter(&environments)?;
     let version = process::output_of(&base, &["--version"], &environments)?;
-    let digest = digest_of(&["requirements", &version, &hex(&Sha256::digest(&text))]);
+    let digest = digest_of(&["requirements", &version, &hex::encode(Sha256::digest(&text))]);
     let folder = environments.join(&digest[..16]);
     let guard = std::fs::File::create(folder.with_extension("lock"))?;
     guard
@@ -210,7 +210,7 @@ impl Inputs {
         Ok(Self {
             manager: spec.manager,
             path: path.to_owned(),
-            sha256: hex(&Sha256::digest(&text)),
+            sha256: hex::encode(Sha256::digest(&text)),
             file,
             is_lock: spec.lock.is_some(),
         })
@@ -466,9 +466,5 @@ fn digest_of(parts: &[&str]) -> String {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
-    hex(&hasher.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hasher.finalize())
 }

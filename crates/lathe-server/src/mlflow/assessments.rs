@@ -1,6 +1,6 @@
 //! `3.0/mlflow/traces/{id}/assessments/*`
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lathe_api::mlflow::Empty;
@@ -10,6 +10,7 @@ use lathe_types::traces::TraceId;
 
 use super::extract::Message;
 use super::traces::assessment_id;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 pub(super) fn routes() -> Router<AppState> {

@@ -1,6 +1,6 @@
 //! `3.0/mlflow/datasets/*`
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
 use lathe_api::mlflow::eval_datasets::{
@@ -16,6 +16,7 @@ use lathe_types::search::{parse_filter, parse_order_by};
 use uuid::Uuid;
 
 use super::extract::Message;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 pub(super) fn routes() -> Router<AppState> {

@@ -1,6 +1,6 @@
 //! `mlflow/logged-models/*`
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, patch, post};
 use axum::{Json, Router};
 use lathe_api::mlflow::experiments::experiment_id;
@@ -19,6 +19,7 @@ use lathe_types::{ExperimentId, LoggedModelId};
 use uuid::Uuid;
 
 use super::extract::Message;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 pub(super) fn routes() -> Router<AppState> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
@@ -25,6 +25,7 @@ use uuid::Uuid;
 use super::artifacts::send_file;
 use super::extract::Message;
 use crate::inference::place_of;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 /// How often a trace is looked at whose spans are still on their way, and how long between.

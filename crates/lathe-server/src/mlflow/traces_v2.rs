@@ -1,6 +1,6 @@
 //! `2.0/mlflow/traces`, as clients before 3.0 call it.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, patch, post};
 use axum::{Json, Router};
 use lathe_api::mlflow::experiments::experiment_id;
@@ -16,6 +16,7 @@ use lathe_types::traces::{TraceId, TraceInfo, TraceState};
 use uuid::Uuid;
 
 use super::extract::Message;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 pub(super) fn routes() -> Router<AppState> {

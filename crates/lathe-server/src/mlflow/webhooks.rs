@@ -1,6 +1,6 @@
 //! `mlflow/webhooks/*`
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lathe_api::mlflow::webhooks::{
@@ -13,6 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::extract::Message as Fields;
+use crate::path::Path;
 use crate::webhooks::{Message, check_url, example};
 use crate::{ApiError, AppState};
 

@@ -1,6 +1,6 @@
 //! Sessions of the page, users with their roles, tokens.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch};
@@ -15,6 +15,7 @@ use crate::access::{
     COOKIE, Login, Sender, TOKEN_PREFIX, Via, cookie, hasher, log_in, new_secret, record_login, token_digest,
 };
 use crate::mlflow::Message;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 /// For how long a login of the page is good.

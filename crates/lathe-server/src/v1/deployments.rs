@@ -1,4 +1,4 @@
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lathe_types::deployments::{Deployment, Target};
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::limit;
 use crate::mlflow::Message;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 pub(super) fn routes() -> Router<AppState> {

@@ -1,4 +1,4 @@
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use lathe_store::Enqueued;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::limit;
 use crate::mlflow::Message;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 pub(super) fn routes() -> Router<AppState> {

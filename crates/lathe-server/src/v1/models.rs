@@ -1,12 +1,13 @@
 //! What Lathe knows of model versions beyond the registry: facts, drift references, verdicts.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use lathe_types::ErrorKind;
 use serde_json::{Map, Value, json};
 
 use crate::mlflow::Message;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 pub(super) fn routes() -> Router<AppState> {

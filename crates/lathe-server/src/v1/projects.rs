@@ -1,4 +1,4 @@
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use lathe_types::executions::Execution;
@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::mlflow::Message;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 pub(super) fn routes() -> Router<AppState> {

@@ -1,7 +1,7 @@
 //! Steps of pipelines: `lathe run` queues and follows them, `lathe worker` claims and executes them. A worker's claim is
 //! a lease; what it says after it lost that is refused with 409.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use lathe_store::steps::{StepEnd, result_of, step_of};
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::mlflow::Message;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 /// Bytes of one piece of output.

@@ -1,6 +1,6 @@
 //! Traces for the web page: the tree without bodies, and one body at a time, so that a trace of many spans is quick.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use lathe_api::otlp::span_plain;
@@ -8,6 +8,7 @@ use lathe_types::ErrorKind;
 use lathe_types::traces::{SpanHead, SpanId, TraceId};
 use serde_json::{Value, json};
 
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 /// Spans of one tree at most.

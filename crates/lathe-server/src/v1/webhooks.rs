@@ -1,11 +1,12 @@
 //! `/api/v1/webhooks`: what became of events on their way to receivers.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use lathe_types::webhooks::DeliveryRecord;
 use serde::Serialize;
 
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 const DELIVERIES_MAX: usize = 1_000;

@@ -43,8 +43,7 @@ pub fn save(saving: &Saving<'_>) -> anyhow::Result<Saved> {
     index.add(saving.include)?;
     let tree = index.git(&["write-tree"])?;
     let left_out = index.git(&["ls-files", "--others", "--exclude-standard", "-z"])?;
-    let digest = Sha256::digest(locks(saving.root)?);
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(Sha256::digest(locks(saving.root)?));
     let message = match saving.message {
         Some(message) => message.to_owned(),
         None => format!("dvc: commit experiment {hex}"),

@@ -4,7 +4,7 @@ mod multipart;
 mod presigned;
 mod transfer;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post, put};
@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use super::extract::Message;
 use crate::inference::{location_of_version, place_of};
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 pub(super) use transfer::send_file;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use lathe_api::mlflow::Empty;
@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::super::extract::Message;
 use super::transfer::body_of;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 /// A part may be sent for so long: large files over slow lines take hours.

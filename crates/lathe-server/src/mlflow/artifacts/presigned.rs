@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use lathe_api::mlflow::artifacts::{Presign, Presigned, PresignedFile};
 use lathe_blob::{ArtifactPath, Artifacts};
 use lathe_types::{ErrorKind, InputError, LoggedModelId, RunId, required};
 
 use super::super::extract::Message;
 use crate::inference::place_of;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 /// As MLflow's server has it, unless the client says otherwise.

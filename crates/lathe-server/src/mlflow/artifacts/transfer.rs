@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryStreamExt;
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tokio_util::io::StreamReader;
 
 use crate::inference::place_of;
+use crate::path::Path;
 use crate::{ApiError, AppState};
 
 /// As MLflow takes from its page; programs use the artifact proxy.

@@ -1,14 +1,16 @@
 //! Answers on their way to a file: written beside its name, so that there are all of them or none, with a note of how
 //! far they are, so that a run that was killed goes on there.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, anyhow};
 use lathe_parquet::{Assembly, Cells, Field};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::Format;
 use super::write::{Body, Written};
@@ -48,11 +50,19 @@ mod packed {
     }
 }
 
+/// What is answered with what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Of {
+    /// Name, size and time of the rows' file.
+    input: (PathBuf, u64, SystemTime),
+    /// SHA-256 of the model: one that is fetched each time lies elsewhere each time.
+    model: String,
+}
+
 /// What is done, of which files.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Note {
-    /// Model and input as they were: names, sizes and times.
-    of: Vec<(PathBuf, u64, SystemTime)>,
+    of: Of,
     done: Done,
 }
 
@@ -62,7 +72,7 @@ pub struct Journal {
     pub done: Done,
     table: Option<Rows>,
     out: BufWriter<File>,
-    of: Vec<(PathBuf, u64, SystemTime)>,
+    of: Of,
     output: PathBuf,
     partial: PathBuf,
     note: PathBuf,
@@ -141,9 +151,14 @@ impl Journal {
             PathBuf::from(name)
         };
         let (partial, note) = (beside(".partial"), beside(".progress"));
-        let mut of = Vec::new();
-        stamp(input, &mut of).with_context(|| format!("`{}` cannot be read", input.display()))?;
-        stamp(model, &mut of).with_context(|| format!("`{}` cannot be read", model.display()))?;
+        let unread = |path: &Path| format!("`{}` cannot be read", path.display());
+        let rows = std::fs::metadata(input).with_context(|| unread(input))?;
+        let mut hash = Sha256::new();
+        digest(model, Path::new(""), &mut hash).with_context(|| unread(model))?;
+        let of = Of {
+            input: (input.to_owned(), rows.len(), rows.modified()?),
+            model: hex::encode(hash.finalize()),
+        };
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -289,16 +304,29 @@ impl Journal {
     }
 }
 
-/// Name, size and time of a file, or of all in a folder.
-fn stamp(path: &Path, into: &mut Vec<(PathBuf, u64, SystemTime)>) -> std::io::Result<()> {
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_dir() {
-        into.push((path.to_owned(), metadata.len(), metadata.modified()?));
-        return Ok(());
+/// Adds the names and the content of a file, or of all files in a folder, to a hash.
+fn digest(path: &Path, name: &Path, hash: &mut Sha256) -> std::io::Result<()> {
+    hash.update(name.as_os_str().as_encoded_bytes());
+    if !path.is_dir() {
+        let file = File::open(path)?;
+        hash.update(file.metadata()?.len().to_le_bytes());
+        let mut file = BufReader::with_capacity(1 << 16, file);
+        loop {
+            let bytes = file.fill_buf()?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            hash.update(bytes);
+            let count = bytes.len();
+            file.consume(count);
+        }
     }
-    let mut inside: Vec<PathBuf> = std::fs::read_dir(path)?
-        .map(|entry| Ok(entry?.path()))
+    let mut inside: Vec<OsString> = std::fs::read_dir(path)?
+        .map(|entry| Ok(entry?.file_name()))
         .collect::<std::io::Result<_>>()?;
     inside.sort();
-    inside.iter().try_for_each(|path| stamp(path, into))
+    hash.update(inside.len().to_le_bytes());
+    inside
+        .iter()
+        .try_for_each(|file| digest(&path.join(file), &name.join(file), hash))
 }

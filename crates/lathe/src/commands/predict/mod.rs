@@ -18,7 +18,7 @@ use serde_json::json;
 use super::Call;
 use crate::exit::{Outcome, hinted};
 use crate::python_models::PythonArgs;
-use crate::terminal;
+use crate::{model_source, terminal};
 use journal::Journal;
 use read::{Piece, Reader};
 use write::Written;
@@ -36,12 +36,14 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 /// Examples:
 ///   lathe predict ./model rows.csv -o answers.csv
 ///   lathe predict model.ubj rows.parquet -o answers.jsonl
+///   lathe predict models:/bike-demand@champion rows.parquet -o answers.parquet
 ///   lathe predict ./model rows.data --from parquet -o answers.parquet
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// An MLflow model folder, or a model file.
-    model: PathBuf,
+    /// An MLflow model folder or a model file, as a path, `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/ID/NAME`, or the
+    /// URL of an object store.
+    model: String,
     /// The rows: `.csv`, `.jsonl`, `.ndjson`, `.parquet` or `.pq`.
     input: PathBuf,
     /// Where the answers go: `.csv`, `.jsonl`, `.ndjson`, `.parquet` or `.pq`.
@@ -92,15 +94,16 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let at = |path: &Path| call.folder.join(path);
     let format = |said: Option<Format>, path: &Path| said.map_or_else(|| Format::of(path), Ok);
     let (read, write) = (format(args.from, &args.input)?, format(args.to, &args.output)?);
-    let (source, input, output) = (at(&args.model), at(&args.input), at(&args.output));
-    let model = Model::load_with(&source, args.python.permission()?.as_ref())
-        .with_context(|| format!("the model in `{}` cannot be used", source.display()))?;
+    let (input, output) = (at(&args.input), at(&args.output));
+    let source = model_source::find(call, &args.model)?;
+    let model = Model::load_with(&source.path, args.python.permission()?.as_ref())
+        .with_context(|| format!("the model `{}` cannot be used", args.model))?;
     let threads = match (args.jobs, model.processes()) {
         (Some(jobs), _) => jobs.into(),
         (None, Some(processes)) => processes,
         (None, None) => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let mut journal = Journal::open(&source, &input, &output, write)?;
+    let mut journal = Journal::open(&source.path, &input, &output, write)?;
     let resumed = journal.done.rows;
     let rows = match answer(
         &model,

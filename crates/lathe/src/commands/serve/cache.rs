@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::client::Client;
 use crate::clock;
-use crate::model_source;
+use crate::model_source::{self, Place};
 use crate::settings::cache_folder;
 
 /// Files of a version that nobody used for so long are removed.
@@ -62,22 +62,29 @@ impl Cache {
 
     /// The folder with the files of a version, fetched if they are not here yet.
     pub fn fetch(&mut self, client: &Client, model: &str, version: u32) -> anyhow::Result<PathBuf> {
-        let path = model_source::path_of(client, &format!("models:/{model}/{version}"))?;
+        let folder = match model_source::place(client, &format!("models:/{model}/{version}"))? {
+            Place::Server(path) => self.fetch_from_server(client, &path)?,
+            Place::Url(url) => model_source::stored_folder(&url)?,
+        };
+        self.state
+            .folders
+            .insert(format!("{model}/{version}"), folder.clone());
+        Ok(folder)
+    }
+
+    fn fetch_from_server(&self, client: &Client, path: &str) -> anyhow::Result<PathBuf> {
         // A version that was deleted and registered anew has another place.
-        let folder = self.folder.join("models").join(digest(&[&self.server, &path]));
+        let folder = self.folder.join("models").join(digest(&[&self.server, path]));
         if !folder.is_dir() {
             let partial = tempfile::tempdir_in(&self.folder).context("the cache cannot be written")?;
             let whole = partial.path().join("model");
-            model_source::fetch(client, &path, &whole)?;
+            model_source::fetch(client, path, &whole)?;
             if let Err(error) = std::fs::rename(&whole, &folder)
                 && !folder.is_dir()
             {
                 return Err(error).context("the cache cannot be written");
             }
         }
-        self.state
-            .folders
-            .insert(format!("{model}/{version}"), folder.clone());
         Ok(folder)
     }
 
@@ -148,8 +155,5 @@ fn digest(parts: &[&str]) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    hash.finalize()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&hash.finalize()[..16])
 }

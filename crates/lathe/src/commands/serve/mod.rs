@@ -33,6 +33,7 @@ const SAMPLES_MAX: usize = 16_384;
 ///   lathe serve ./model --name bike-demand --port 0
 ///   lathe serve model.ubj                              a plain model file
 ///   lathe serve models:/bike-demand@champion           a version of the records; follows the alias
+///   lathe serve s3://bucket/models/bike                a folder or file in an object store
 ///   lathe serve --server http://ml.example:5000        every deployment of a server; goes on without it
 ///   lathe serve ./model --tls-cert chain.pem --tls-key key.pem
 ///   lathe serve ./model --allow-python                 any MLflow model; executes what it holds
@@ -40,8 +41,8 @@ const SAMPLES_MAX: usize = 16_384;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// An MLflow model folder, a model file of LightGBM (text), XGBoost (JSON, UBJSON), CatBoost (cbm, JSON), ONNX or
-    /// scikit-learn (skops, pickle), `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, or `runs:/ID/NAME`. Absent: every
-    /// deployment of the server.
+    /// scikit-learn (skops, pickle), `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, `runs:/ID/NAME`, or
+    /// the URL of a folder or file in an object store (`s3://…`, with the usual variables). Absent: every deployment of the server.
     model: Option<String>,
     /// The name it answers to under `/v2/models`; deployments have theirs.
     #[arg(long, default_value = "model")]
