@@ -172,3 +172,14 @@ def test_values_that_are_too_long_are_refused_where_they_shall_not_be_cut(server
     with pytest.raises(MlflowException):
         client.set_tag(run, "t", "x" * 8001)
     assert client.get_run(run).data.params == {"p": "x" * 6000}
+
+
+def test_a_path_that_cannot_be_read_is_told_as_every_error_is(server):
+    for method, path in [
+        ("GET", "api/v1/jobs/9223372036854775808"),
+        ("GET", "api/v1/models/m/versions/4294967296/facts"),
+        ("POST", "api/v1/alerts/one/acknowledge"),
+        ("GET", "api/2.0/mlflow/logged-models/%ff"),
+    ]:
+        reply = requests.request(method, f"{server.url}/{path}", timeout=10)
+        assert (reply.status_code, reply.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), path
