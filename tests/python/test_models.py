@@ -345,3 +345,40 @@ def test_scikit_learn_models_answer_as_the_estimator_does(check, tmp_path):
             check.faults.append(f"{name}: not saved: {error}")
             continue
         check(name, folder, rows, theirs, tolerance)
+
+
+def test_transformers_answer_with_the_columns_that_they_make(check, tmp_path):
+    from sklearn import decomposition, feature_selection, impute, preprocessing
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import make_pipeline, make_union
+
+    words = X.assign(w=SEED.choice(["red", "green", "blue"], N))
+    numbers = list("abcde")
+    near = 1e-9
+    cases = [
+        (preprocessing.StandardScaler(), X, near), (preprocessing.MinMaxScaler((-1, 2)), X, near), (preprocessing.RobustScaler(), HOLES, near),
+        (preprocessing.Normalizer(), X, near), (preprocessing.PowerTransformer(), X, 1e-6), (preprocessing.PolynomialFeatures(2), X, near),
+        (preprocessing.KBinsDiscretizer(4, encode="ordinal", quantile_method="averaged_inverted_cdf"), X, 0),
+        (impute.SimpleImputer(strategy="median", add_indicator=True), HOLES, 0),
+        (decomposition.PCA(3, random_state=0), X, 1e-6), (feature_selection.SelectKBest(k=2), X, 0),
+        (preprocessing.OneHotEncoder(), words[["w"]], 0), (preprocessing.OrdinalEncoder(), words[["w"]], 0),
+        (make_pipeline(impute.SimpleImputer(), preprocessing.StandardScaler(), decomposition.PCA(2, random_state=0)), HOLES, 1e-6),
+        (make_union(preprocessing.StandardScaler(), preprocessing.MaxAbsScaler()), X, near),
+        (ColumnTransformer([("n", preprocessing.StandardScaler(), numbers), ("w", preprocessing.OneHotEncoder(), ["w"])]), words, near),
+        # Words among the columns: an array of objects.
+        (ColumnTransformer([("n", "passthrough", ["a", "c"]), ("w", "passthrough", ["w"]), ("o", preprocessing.OneHotEncoder(), ["w"])]), words, 0),
+    ]
+    for index, (model, rows, tolerance) in enumerate(cases):
+        theirs = model.fit(rows, LEVELS).transform(rows)
+        theirs = theirs.toarray() if hasattr(theirs, "toarray") else theirs
+        folder = save(model, tmp_path / f"m{index}", FORMS[index % 3], "transform")
+        check(f"{model.__class__.__name__} {FORMS[index % 3]}", folder, rows, theirs, tolerance)
+    given = tmp_path / "rows.csv"
+    X.to_csv(given, index=False)
+    for index, (model, told) in enumerate([
+        (preprocessing.StandardScaler().set_output(transform="pandas"), "set_output"),
+        (preprocessing.FunctionTransformer(np.log1p), "alone"),
+    ]):
+        folder = save(model.fit(X), tmp_path / f"refused{index}", "cloudpickle", "transform")
+        refused = lathe("predict", str(folder), str(given), "-o", str(tmp_path / "out.jsonl"), cwd=tmp_path, code=1)
+        assert told in refused.stderr, refused.stderr

@@ -19,10 +19,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("lathe-serving", &["lathe-types"]),
     ("lathe-monitor", &["lathe-types"]),
     ("lathe-parquet", &[]),
+    ("lathe-rules", &["lathe-types"]),
     ("lathe-diff", &["lathe-parquet"]),
     (
         "lathe-automation",
-        &["lathe-types", "lathe-store", "lathe-monitor"],
+        &["lathe-types", "lathe-store", "lathe-monitor", "lathe-rules"],
     ),
     (
         "lathe-server",
@@ -31,6 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "lathe-api",
             "lathe-store",
             "lathe-blob",
+            "lathe-rules",
             "lathe-serving",
         ],
     ),
@@ -43,7 +45,7 @@ const BINARY: &str = "lathe";
 const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("anyhow", &["lathe"]),
     ("axum", &["lathe-server", "lathe"]),
-    ("cel", &["lathe-automation"]),
+    ("cel", &["lathe-rules"]),
     ("clap", &["lathe"]),
     ("ignore", &["lathe-data"]),
     ("md-5", &["lathe-data"]),

@@ -1,17 +1,16 @@
 //! Gates: rules over evidence.
 
+use lathe_rules::RuleError;
 use lathe_types::gates::{GateOutcome, RuleVerdict};
 use lathe_types::project::GateSpec;
 use serde_json::Value;
-
-use crate::rule::{self, RuleError};
 
 /// Judges the evidence. A rule that asks for what is not known is inconclusive; a rule that is not a rule is an
 /// error, since nobody could ever pass it.
 pub fn decide(spec: &GateSpec, evidence: &Value) -> Result<(GateOutcome, Vec<RuleVerdict>), RuleError> {
     let mut rules = Vec::with_capacity(spec.rules.len());
     for (name, expression) in &spec.rules {
-        let (outcome, reason) = match rule::holds(expression, evidence) {
+        let (outcome, reason) = match lathe_rules::holds(expression, evidence) {
             Ok(true) => (GateOutcome::Pass, "holds".to_owned()),
             Ok(false) => (GateOutcome::Fail, "does not hold".to_owned()),
             Err(RuleError::Unknown { reason, .. }) => (GateOutcome::Inconclusive, reason),
@@ -21,7 +20,7 @@ pub fn decide(spec: &GateSpec, evidence: &Value) -> Result<(GateOutcome, Vec<Rul
             rule: name.clone(),
             expression: expression.clone(),
             outcome,
-            values: rule::named_values(expression, evidence),
+            values: lathe_rules::named_values(expression, evidence),
             reason,
         });
     }

@@ -3,7 +3,6 @@
 //! It never sees HTTP and never predicts: the binary hands those in.
 
 mod alerts;
-mod rule;
 
 pub mod evidence;
 pub mod gate;
@@ -12,5 +11,3 @@ pub mod reconcile;
 pub mod rollout;
 pub mod trigger;
 pub mod windows;
-
-pub use rule::{RuleError, check as check_rule};

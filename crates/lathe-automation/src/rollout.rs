@@ -1,11 +1,10 @@
 //! Rollouts: whether a new version goes on, waits, is promoted or rolled back.
 
+use lathe_rules::RuleError;
 use lathe_types::Millis;
 use lathe_types::deployments::{LatencyHistogram, Role, Rollout, Step, TargetStats};
 use lathe_types::project::DeploymentSpec;
 use serde_json::{Value, json};
-
-use crate::rule::{self, RuleError};
 
 /// What happens to a rollout now.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,9 +51,9 @@ pub fn decide(
     }
     let facts = json!({ "canary": canary.facts(), "stable": stable.facts() });
     if let Some(abort) = &spec.abort {
-        match rule::holds(abort, &facts) {
+        match lathe_rules::holds(abort, &facts) {
             Ok(true) => {
-                let values = rule::named_values(abort, &facts);
+                let values = lathe_rules::named_values(abort, &facts);
                 let values: Vec<String> = values
                     .iter()
                     .map(|(path, value)| format!("{path} = {}", round(value)))

@@ -1,11 +1,10 @@
 //! Triggers: whether an alert sets something off.
 
+use lathe_rules::RuleError;
 use lathe_types::alerts::Alert;
 use lathe_types::project::TriggerSpec;
 use lathe_types::{Millis, Span};
 use serde_json::{Map, Value, json};
-
-use crate::rule::{self, RuleError};
 
 /// What a trigger answers to an alert.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +36,7 @@ pub fn decide(
     now: Millis,
 ) -> Result<Decision, RuleError> {
     let facts = facts(alert);
-    if !rule::holds(&spec.when, &facts)? {
+    if !lathe_rules::holds(&spec.when, &facts)? {
         return Ok(Decision::Ignore);
     }
     if let Some(last) = fired.last()
@@ -64,7 +63,7 @@ pub fn decide(
         .then
         .set
         .iter()
-        .map(|(key, expression)| Ok((key.clone(), rule::evaluate(expression, &facts)?)))
+        .map(|(key, expression)| Ok((key.clone(), lathe_rules::evaluate(expression, &facts)?)))
         .collect::<Result<Map<_, _>, RuleError>>()?;
     let told: Vec<String> = set
         .iter()

@@ -132,6 +132,9 @@ pub enum PredictError {
         /// What it holds.
         value: String,
     },
+    /// Nobody is there for this row.
+    #[error("{0}")]
+    NoCase(String),
     /// The answers are words where numbers are needed.
     #[error("the model answers with words, not numbers")]
     NotNumbers,
@@ -150,6 +153,17 @@ pub enum PredictError {
 }
 
 impl PredictError {
+    /// The same of the rows that `rows` tells the numbers of: those that only some rows of a request are.
+    pub fn at_rows(mut self, rows: &[usize]) -> Self {
+        if let Self::WrongValue { row, .. }
+        | Self::NotFinite { row, .. }
+        | Self::UnknownCategory { row, .. } = &mut self
+        {
+            *row = rows.get(*row).copied().unwrap_or(*row);
+        }
+        self
+    }
+
     /// What it means to whoever asked.
     pub fn kind(&self) -> ErrorKind {
         match self {

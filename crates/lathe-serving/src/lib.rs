@@ -4,8 +4,10 @@
 
 mod answers;
 mod catboost;
+mod combine;
 mod error;
 mod file;
+mod handover;
 mod lightgbm;
 mod mlmodel;
 mod model;
@@ -21,6 +23,7 @@ mod trees;
 mod xgboost;
 
 pub use answers::{Answers, Output, OutputSpec, Values};
+pub use combine::{Misfit, gather, gathered, mean, mean_of, vote, vote_of};
 pub use error::{LoadError, PredictError};
 pub use model::{Facts, Latency, Model, max_abs_diff, measure};
 pub use nan::without_bare_nan;

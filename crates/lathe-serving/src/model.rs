@@ -42,6 +42,20 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What is told of models that answer together.
+    pub fn of_graph(signature: Signature, outputs: Vec<OutputSpec>, members: &[&Self]) -> Self {
+        Self {
+            input_names: signature.names().to_vec(),
+            signature,
+            outputs,
+            class: "graph".into(),
+            size_bytes: members.iter().map(|member| member.size_bytes).sum(),
+            memory_bytes: members.iter().map(|member| member.memory_bytes).sum(),
+            runtime: "graph",
+            processes: None,
+        }
+    }
+
     /// What it takes.
     pub fn signature(&self) -> &Signature {
         &self.signature
@@ -62,9 +76,14 @@ impl Facts {
         &self.class
     }
 
-    /// What runs it: `native`, or `python`, which executes what the model holds.
+    /// What runs it: `native`, `python`, which executes what the model holds, or `graph`, whose members say it.
     pub fn runtime(&self) -> &'static str {
         self.runtime
+    }
+
+    /// Whether answering executes what the model holds.
+    pub fn executes_code(&self) -> bool {
+        self.runtime == "python"
     }
 
     /// The model file's size in bytes.
@@ -312,9 +331,9 @@ fn read_flavor(flavor: &Flavor, bytes: &[u8], folder: &Path) -> Result<Box<dyn P
             Box::new(booster)
         }
         Flavor::Lightgbm { .. } if lightgbm::is(bytes) => Box::new(lightgbm::read(bytes)?),
-        Flavor::Lightgbm { .. } => Box::new(sklearn::read(bytes, "predict")?),
+        Flavor::Lightgbm { .. } => sklearn::read(bytes, "predict")?,
         Flavor::Onnx { .. } => Box::new(onnx::read(bytes, Some(folder))?),
-        Flavor::Sklearn { method, .. } => Box::new(sklearn::read(bytes, method)?),
+        Flavor::Sklearn { method, .. } => sklearn::read(bytes, method)?,
         Flavor::Xgboost { class, .. } => {
             let mut booster = xgboost::read(bytes)?;
             booster.answer_as(class);
@@ -377,7 +396,7 @@ fn read_plain(bytes: &[u8], folder: Option<&Path>) -> Result<Box<dyn Predictor>,
     if onnx::is(bytes) {
         return Ok(Box::new(onnx::read(bytes, folder)?));
     }
-    Ok(Box::new(sklearn::read(bytes, "predict")?))
+    sklearn::read(bytes, "predict")
 }
 
 /// How long a model takes for one row, in milliseconds.

@@ -109,6 +109,41 @@ impl Signature {
         }
     }
 
+    /// What several models take that are asked the same: all their columns, in the order in which they come. A column
+    /// that is numbers of several types is a double; each model casts it to its own.
+    pub fn union<'a>(all: impl IntoIterator<Item = (&'a str, &'a Self)>) -> Result<Self, String> {
+        let mut columns: Vec<(&str, ColumnSpec)> = Vec::new();
+        let mut open = false;
+        for (model, signature) in all {
+            open |= signature.is_open();
+            for column in &signature.inputs {
+                let Some((first, known)) = columns.iter_mut().find(|(_, known)| known.name == column.name)
+                else {
+                    columns.push((model, column.clone()));
+                    continue;
+                };
+                known.required |= column.required;
+                if known.kind == column.kind {
+                    continue;
+                }
+                if known.kind.is_words() || column.kind.is_words() {
+                    return Err(format!(
+                        "the column `{}` is a {} for {first} and a {} for {model}",
+                        column.name,
+                        known.kind.name(),
+                        column.kind.name()
+                    ));
+                }
+                known.kind = ColumnType::Double;
+            }
+        }
+        let all = Self::new(columns.into_iter().map(|(_, column)| column).collect());
+        Ok(match open {
+            true => Self::open(),
+            false => all,
+        })
+    }
+
     /// Whether a request says which columns there are.
     pub fn is_open(&self) -> bool {
         self.open

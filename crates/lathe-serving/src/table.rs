@@ -373,16 +373,22 @@ impl Table {
 
     /// The one row `index` as a table.
     pub fn only(&self, index: usize) -> Self {
+        self.pick(&[index])
+    }
+
+    /// Some of the rows, in this order.
+    pub fn pick(&self, rows: &[usize]) -> Self {
+        let picked = |words: &Words| rows.iter().map(|row| words[*row].clone()).collect::<Words>();
         Self {
             names: self.names.clone(),
             kinds: self.kinds.clone(),
             named: self.named,
-            rows: 1,
-            values: self.row(index).to_vec(),
+            rows: rows.len(),
+            values: rows.iter().flat_map(|row| self.row(*row)).copied().collect(),
             words: self
                 .words
                 .iter()
-                .map(|words| words.as_ref().map(|words| vec![words[index].clone()]))
+                .map(|words| words.as_ref().map(picked))
                 .collect(),
         }
     }

@@ -5,7 +5,7 @@ use lathe_types::deployments::{Deployment, LatencyHistogram, TargetStats};
 use lathe_types::project::DeploymentSpec;
 use serde_json::json;
 
-use crate::{Error, Result, Row, Store, Tx, Value, events, json, models, rollouts};
+use crate::{Error, Result, Row, Store, Tx, Value, events, graphs, json, models, rollouts};
 
 const COLUMNS: &str = "SELECT name, spec, stable, previous, revision, updated_at FROM deployments";
 
@@ -101,7 +101,7 @@ pub(crate) fn declare(
             });
         }
         Some((_, stored)) if stored == *spec => return Ok(()),
-        _ => {}
+        _ => graphs::expect_free(tx, name)?,
     }
     tx.execute(
         "INSERT INTO deployments (name, project, spec, revision, updated_at) VALUES (?1, ?2, ?3, 1, ?4)

@@ -15,6 +15,7 @@ mod executions;
 mod experiments;
 mod firings;
 mod gc;
+mod graphs;
 mod histories;
 mod imports;
 mod jobs;

@@ -155,14 +155,30 @@ impl Walk<'_> {
             "latency_us": sample.latency_us, "features": sample.features,
         });
         let prediction = self.add(None, "prediction", id.as_str(), id.to_string(), details);
-        let deployment = self.add(
-            Some((&prediction, "answered by")),
-            "deployment",
-            &sample.deployment,
-            sample.deployment.clone(),
-            json!({ "role": sample.role }),
+        let from = Some((prediction.as_str(), "answered by"));
+        let name = &sample.deployment;
+        if sample.members.is_empty() {
+            let deployment = self.add(
+                from,
+                "deployment",
+                name,
+                name.clone(),
+                json!({ "role": sample.role }),
+            );
+            return self.version(Some((&deployment, "served")), &sample.model, sample.version);
+        }
+        let details = json!({ "version": sample.version });
+        let graph = self.add(
+            from,
+            "graph",
+            name,
+            format!("{name} version {}", sample.version),
+            details,
         );
-        self.version(Some((&deployment, "served")), &sample.model, sample.version)
+        for member in &sample.members {
+            self.version(Some((&graph, "asked")), &member.model, member.version)?;
+        }
+        Ok(())
     }
 
     fn version(&mut self, from: Option<(&str, &str)>, model: &str, version: u32) -> Result<()> {

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0010_metric_arrivals.sql"),
     include_str!("../migrations/0011_metric_blocks.sql"),
     include_str!("../migrations/0012_steps.sql"),
+    include_str!("../migrations/0013_graphs.sql"),
 ];
 
 /// A migration that SQL alone cannot say.

@@ -386,7 +386,7 @@ fn get_model(tx: &Tx<'_>, name: &str) -> Result<RegisteredModel> {
     find_model(tx, name)?.ok_or_else(|| not_registered(name))
 }
 
-fn find_model(tx: &Tx<'_>, name: &str) -> Result<Option<RegisteredModel>> {
+pub(crate) fn find_model(tx: &Tx<'_>, name: &str) -> Result<Option<RegisteredModel>> {
     let found = tx.query_opt(
         "SELECT name, description, created_at, updated_at FROM registered_models WHERE name = ?1",
         &[name.into()],

@@ -5,7 +5,7 @@ use lathe_types::project::ProjectSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{Result, Row, Store, Tx, deployments, json};
+use crate::{Result, Row, Store, Tx, deployments, graphs, json};
 
 /// A project as it was last declared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,11 +74,16 @@ fn declare(tx: &Tx<'_>, project: &Project) -> Result<()> {
             project.declared_at.0.into(),
         ],
     )?;
+    // A graph that goes may leave its name to a deployment.
+    graphs::declare(tx, &project.name, &project.spec, project.declared_at)?;
     for (name, spec) in &project.spec.deployment {
         deployments::declare(tx, &project.name, name, spec, project.declared_at)?;
     }
     let summary = format!("project `{}` declared", project.name);
-    let data = json!({ "deployments": project.spec.deployment.keys().collect::<Vec<_>>() });
+    let data = json!({
+        "deployments": project.spec.deployment.keys().collect::<Vec<_>>(),
+        "graphs": project.spec.graph.keys().collect::<Vec<_>>(),
+    });
     let subject = format!("project/{}", project.name);
     crate::events::append(
         tx,

@@ -14,7 +14,7 @@ pub struct Event {
     pub at: Millis,
     /// What happened: `run.finished`, `gate.decided`, `alert.opened`, `rollout.promoted`…
     pub kind: String,
-    /// What it happened to: `run/<id>`, `model/<name>/<version>`, `deployment/<name>`, `job/<id>`.
+    /// What it happened to: `run/<id>`, `model/<name>/<version>`, `deployment/<name>`, `graph/<name>`, `job/<id>`.
     pub subject: String,
     /// One line for people.
     pub summary: String,

@@ -18,6 +18,7 @@ pub mod events;
 pub mod executions;
 pub mod experiments;
 pub mod gates;
+pub mod graphs;
 pub mod imports;
 pub mod jobs;
 pub mod lineage;

@@ -6,7 +6,7 @@ use serde_json::Value;
 /// One thing on the way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LineageNode {
-    /// `prediction`, `deployment`, `model version`, `run`, `stage`, `data`, `environment`, `commit`.
+    /// `prediction`, `deployment`, `graph`, `model version`, `run`, `stage`, `data`, `environment`, `commit`.
     pub kind: String,
     /// Unique in its graph.
     pub id: String,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Span;
 use crate::deployments::Step;
+use crate::graphs::GraphSpec;
 
 /// A whole `lathe.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,9 @@ pub struct ProjectSpec {
     /// `[deployment.NAME]`
     #[serde(default)]
     pub deployment: BTreeMap<String, DeploymentSpec>,
+    /// `[graph.NAME]`
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub graph: BTreeMap<String, GraphSpec>,
     /// `[monitor.NAME]`, by deployment name
     #[serde(default)]
     pub monitor: BTreeMap<String, MonitorSpec>,
@@ -59,6 +63,7 @@ impl ProjectSpec {
             model: BTreeMap::new(),
             gate: BTreeMap::new(),
             deployment: BTreeMap::new(),
+            graph: BTreeMap::new(),
             monitor: BTreeMap::new(),
             trigger: BTreeMap::new(),
         }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::deployments::Role;
+use crate::graphs::VersionName;
 use crate::{Millis, PredictionId};
 
 /// One row that a deployment answered.
@@ -11,12 +12,15 @@ use crate::{Millis, PredictionId};
 pub struct Sample {
     /// The id that the answer carried.
     pub prediction_id: PredictionId,
-    /// The deployment.
+    /// The deployment, or the graph.
     pub deployment: String,
-    /// The model's name.
+    /// The model's name; the graph's where one answered.
     pub model: String,
     /// The version that answered.
     pub version: u32,
+    /// The versions that answered this row together, where a graph did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<VersionName>,
     /// Its role at that moment.
     pub role: Role,
     /// Event time: what the caller said, else when it arrived.

@@ -27,6 +27,12 @@ pub struct Local {
 /// object store, or a path.
 pub fn find(call: &Call, text: &str) -> anyhow::Result<Local> {
     let not_fetched = || format!("`{text}` cannot be fetched");
+    if text.starts_with("graph:/") {
+        return Err(hinted(
+            format!("`{text}` is several models, which only a server with records answers for together"),
+            "say `lathe serve graph:/NAME` where the project's records are, or with `--server URL`",
+        ));
+    }
     if text.starts_with("models:/") || text.starts_with("runs:/") {
         let client = call.client()?;
         return match place(&client, text)? {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lathe_monitor::METRICS;
+use lathe_types::graphs::{self, GraphError, Shape};
 use lathe_types::project::{PayloadSpec, PerformanceSpec, ProjectSpec};
 
 use crate::exit::hinted;
@@ -83,6 +84,9 @@ pub enum ProjectError {
         /// Its name.
         name: String,
     },
+    /// Graphs that cannot be.
+    #[error("{0}")]
+    Graph(GraphError),
     /// A value that no type can refuse.
     #[error("`[{section}]` `{key}` {problem}")]
     Value {
@@ -150,9 +154,10 @@ pub fn parse(text: &str) -> Result<ProjectSpec, ProjectError> {
             });
         }
         if let Some(payloads) = &deployment.payloads {
-            check_payloads(name, payloads)?;
+            check_payloads("deployment", name, payloads)?;
         }
     }
+    check_graphs(&spec)?;
     for name in spec.gate.keys() {
         declared(
             format!("gate.{name}"),
@@ -223,11 +228,35 @@ fn check_performance(section: &str, performance: &PerformanceSpec) -> Result<(),
     Ok(())
 }
 
-/// Every expression must at least be one.
-fn check_payloads(deployment: &str, payloads: &PayloadSpec) -> Result<(), ProjectError> {
+/// Graphs name what is there, and nobody else has their names.
+fn check_graphs(spec: &ProjectSpec) -> Result<(), ProjectError> {
+    graphs::check(&spec.graph).map_err(ProjectError::Graph)?;
+    for (name, graph) in &spec.graph {
+        let wrong = |key: &str, problem: String| ProjectError::Value {
+            section: format!("graph.{name}"),
+            key: key.into(),
+            problem,
+        };
+        if spec.deployment.contains_key(name) {
+            return Err(wrong(
+                "name",
+                format!("is `{name}`, as that of a deployment; choose another"),
+            ));
+        }
+        if let Shape::Switch { on, .. } = &graph.shape {
+            lathe_rules::check(on).map_err(|error| wrong("switch", format!("is not CEL: {error}")))?;
+        }
+        if let Some(payloads) = &graph.payloads {
+            check_payloads("graph", name, payloads)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_payloads(kind: &str, deployment: &str, payloads: &PayloadSpec) -> Result<(), ProjectError> {
     let wrong = |key: &str, problem: &str| {
         Err(ProjectError::Value {
-            section: format!("deployment.{deployment}.payloads"),
+            section: format!("{kind}.{deployment}.payloads"),
             key: key.into(),
             problem: problem.into(),
         })
@@ -243,10 +272,11 @@ fn check_payloads(deployment: &str, payloads: &PayloadSpec) -> Result<(), Projec
     }
     match payloads::folder(deployment) {
         Ok(_) => Ok(()),
-        Err(_) => wrong("sample", "needs a deployment whose name can be a folder's"),
+        Err(_) => wrong("sample", "needs a name that can be a folder's"),
     }
 }
 
+/// Every expression must at least be one.
 fn check_rules(spec: &ProjectSpec) -> Result<(), ProjectError> {
     let gates = spec.gate.iter().flat_map(|(name, gate)| {
         let rules = gate.rules.iter();
@@ -265,7 +295,7 @@ fn check_rules(spec: &ProjectSpec) -> Result<(), ProjectError> {
         set.chain([(section, "when".to_owned(), &trigger.when)])
     });
     for (section, key, rule) in gates.chain(aborts).chain(triggers) {
-        lathe_automation::check_rule(rule).map_err(|error| ProjectError::Value {
+        lathe_rules::check(rule).map_err(|error| ProjectError::Value {
             section,
             key,
             problem: format!("is not CEL: {error}"),
@@ -307,6 +337,32 @@ mod tests {
                 .unwrap_err()
                 .to_string()
                 .contains("a rollout step is")
+        );
+    }
+
+    #[test]
+    fn graphs_name_what_is_there_and_have_names_of_their_own() {
+        let told = |graphs: &str| {
+            let text = format!("[project]\nname = 'x'\n[deployment.d]\nmodel = 'models:/m@a'\n{graphs}");
+            parse(&text).unwrap_err().to_string()
+        };
+        assert_eq!(
+            told(
+                "[graph.a]\nsequence = ['graph:/b']\n[graph.b]\nensemble = ['graph:/a']\ncombine = 'mean'\n"
+            ),
+            "`[graph.a]` is a part of itself: a → b → a"
+        );
+        assert_eq!(
+            told("[graph.a]\nsequence = ['graph:/d']\n"),
+            "`[graph.a]` names the graph `d`, which is not declared"
+        );
+        assert!(told("[graph.d]\nsequence = ['models:/m@a']\n").contains("as that of a deployment"));
+        let switch = told("[graph.a]\nswitch = 'input.x >'\ncases = { true = 'models:/m@a' }\n");
+        assert!(switch.starts_with("`[graph.a]` `switch` is not CEL"), "{switch}");
+        let wrong = told("[graph.a]\nsequence = ['m@a']\n");
+        assert!(
+            wrong.contains("`m@a` is no member of a graph") && wrong.contains("line 6"),
+            "{wrong}"
         );
     }
 

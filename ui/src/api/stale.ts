@@ -21,6 +21,7 @@ export function staleAfter(event: LatheEvent): Key[] {
     case 'gate':
       return [['verdicts', first, second], ['models']]
     case 'deployment':
+    case 'graph':
     case 'project':
     case 'rollout':
       return [['deployments'], ['models']]

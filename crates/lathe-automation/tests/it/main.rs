@@ -124,6 +124,7 @@ impl Loop {
             let prediction_id = PredictionId::from_bits(self.sent as u128);
             let x = (row * 37 % 100) as f64 + shift;
             let sample = Sample {
+                members: Vec::new(),
                 prediction_id: prediction_id.clone(),
                 deployment: "m".into(),
                 model: "m".into(),

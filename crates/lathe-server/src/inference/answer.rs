@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use lathe_serving::{Answers, PredictError, Table};
 use lathe_types::deployments::Role;
 use lathe_types::samples::Sample;
 use lathe_types::{Millis, PredictionId};
 
 use super::deployments::{Deployments, Live, LiveTarget};
+use super::graph::Members;
 use super::statistics::Reason;
 
 /// An answered request.
@@ -20,6 +21,28 @@ pub(super) struct Answered {
     pub(super) id: PredictionId,
     pub(super) version: u32,
     pub(super) answers: Answers,
+    /// Who answered together, where a graph did.
+    pub(super) members: Option<Members>,
+}
+
+impl Answered {
+    /// What is told of an answer beside it, whatever the protocol.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let told = [
+            (PREDICTION_ID, Some(self.id.to_string())),
+            (MODEL_VERSION, Some(self.version.to_string())),
+            (MEMBERS, self.members.as_ref().map(Members::told)),
+        ];
+        for (name, value) in told {
+            // Names of models may hold what no header can.
+            let value = value.map(|value| value.replace(char::is_control, "?"));
+            if let Some(Ok(value)) = value.map(|value| HeaderValue::from_bytes(value.as_bytes())) {
+                headers.insert(name, value);
+            }
+        }
+        headers
+    }
 }
 
 /// What a request asks for beside its rows.
@@ -55,6 +78,13 @@ pub(super) enum Refusal {
     },
     /// The deadline passed.
     TooLate,
+    /// A member of a graph says so.
+    Member {
+        /// Which.
+        member: String,
+        /// What it says.
+        refusal: Box<Self>,
+    },
 }
 
 impl Refusal {
@@ -66,6 +96,36 @@ impl Refusal {
             Self::Failed(_) | Self::Raised(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLate => StatusCode::GATEWAY_TIMEOUT,
+            Self::Member { refusal, .. } => refusal.status(),
+        }
+    }
+
+    /// The same, said by a member of a graph.
+    pub(super) fn of_member(self, member: &str) -> Self {
+        Self::Member {
+            member: member.to_owned(),
+            refusal: Box::new(self),
+        }
+    }
+
+    /// The same of the rows that `rows` tells the numbers of: a member was asked only those.
+    pub(super) fn at_rows(self, rows: &[usize]) -> Self {
+        match self {
+            Self::Request(error) => Self::Request(error.at_rows(rows)),
+            Self::Member { member, refusal } => Self::Member {
+                member,
+                refusal: Box::new(refusal.at_rows(rows)),
+            },
+            other => other,
+        }
+    }
+
+    /// Whether the model failed, rather than the request, the clock or the queue.
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::Failed(_) | Self::Raised(_) => true,
+            Self::Member { refusal, .. } => refusal.is_failure(),
+            _ => false,
         }
     }
 
@@ -80,12 +140,14 @@ impl Refusal {
                 format!("too many requests wait for this model; try again in {retry_after_s} s")
             }
             Self::TooLate => "the deadline passed before the model could answer".into(),
+            Self::Member { member, refusal } => format!("{member}: {}", refusal.message()),
         }
     }
 
     pub(super) fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::Busy { retry_after_s } => Some(*retry_after_s),
+            Self::Member { refusal, .. } => refusal.retry_after_s(),
             _ => None,
         }
     }
@@ -104,6 +166,10 @@ pub(super) fn unread(rejection: &BytesRejection) -> String {
 pub(super) const EVENT_TIME: &str = "lathe-event-time";
 /// The header that carries the answer's id.
 pub(super) const PREDICTION_ID: &str = "lathe-prediction-id";
+/// The header with the version that answered.
+const MODEL_VERSION: &str = "lathe-model-version";
+/// The header with the versions that answered together, where a graph did.
+const MEMBERS: &str = "lathe-members";
 /// The header that says whom a request is about.
 pub(super) const ENTITY: &str = "lathe-entity";
 /// The header that says how long the caller waits: seconds, or a span as `250ms`.
@@ -173,7 +239,7 @@ pub(super) async fn answer(
         Some(entity) => mixed(&live.name, entity),
     };
     let draw = f64::from(low) / (1u64 << 32) as f64;
-    let not_ready = || Refusal::NotReady(format!("no version of `{}` answers yet", live.name));
+    let not_ready = || Refusal::NotReady(live.not_ready());
     let asked = match request.version {
         Some(version) => live.of_version(version),
         None => live.pick(draw),
@@ -184,13 +250,13 @@ pub(super) async fn answer(
     let mut answers = ask(target, &table, draw, request.deadline, now).await;
     if target.role == Role::Canary
         && request.version.is_none()
-        && matches!(answers, Err(Refusal::Failed(_) | Refusal::Raised(_)))
+        && answers.as_ref().is_err_and(Refusal::is_failure)
         && let Some(stable) = live.of_role(Role::Stable)
     {
         target = stable;
         answers = ask(stable, &table, draw, request.deadline, now).await;
     }
-    let answers = answers?;
+    let (answers, members) = answers?;
     if target.role == Role::Stable && live.of_role(Role::Shadow).is_some() {
         shadow(live, &table, draw, now);
     }
@@ -198,6 +264,7 @@ pub(super) async fn answer(
         id,
         version: target.version,
         answers,
+        members,
     };
     record(
         deployments,
@@ -229,17 +296,17 @@ async fn ask(
     draw: f64,
     deadline: Option<Instant>,
     now: fn() -> Millis,
-) -> Result<Answers, Refusal> {
+) -> Result<(Answers, Option<Members>), Refusal> {
     let started = Instant::now();
     let result = predict(target, table, draw, deadline).await;
     let took = started.elapsed();
-    if let Ok(served) = &target.model {
+    if let Ok(model) = &target.model {
         let failed = result.as_ref().err().map(Reason::from);
-        served.totals.answered(failed, took, now().0);
+        model.totals().answered(failed, took, now().0);
     }
     let failed = match &result {
         Ok(_) => false,
-        Err(Refusal::Failed(_) | Refusal::Raised(_)) => true,
+        Err(refusal) if refusal.is_failure() => true,
         Err(_) => return result,
     };
     target.count(failed, took.as_micros() as u64);
@@ -251,7 +318,7 @@ async fn predict(
     table: &Arc<Table>,
     draw: f64,
     deadline: Option<Instant>,
-) -> Result<Answers, Refusal> {
+) -> Result<(Answers, Option<Members>), Refusal> {
     if let Some(fault) = &target.fault {
         if 0 < fault.delay_ms {
             tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
@@ -262,7 +329,7 @@ async fn predict(
         }
     }
     match &target.model {
-        Ok(served) => served.predict(table, deadline).await,
+        Ok(model) => model.predict(table, deadline).await,
         Err(reason) => Err(Refusal::Failed(reason.clone())),
     }
 }
@@ -304,6 +371,14 @@ fn record(
             deployment: live.name.clone(),
             model: live.model.clone(),
             version: target.version,
+            members: match &answered.members {
+                None => Vec::new(),
+                Some(members) => members
+                    .of_row(row)
+                    .iter()
+                    .map(|version| (**version).clone())
+                    .collect(),
+            },
             role: target.role,
             at,
             latency_us: took.as_micros() as u64,

@@ -14,6 +14,7 @@ use lathe_types::samples::Sample;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::answer::Refusal;
+use super::answerer::Answerer;
 use super::lane::Served;
 use super::payloads::{Kept, Payload, PayloadCounts, Payloads};
 use super::shelf::Shelf;
@@ -86,6 +87,8 @@ pub(super) struct Live {
     pub(super) targets: Vec<LiveTarget>,
     /// Copies that may wait for the shadow at once.
     pub(super) shadow_places: Arc<Semaphore>,
+    /// The member of a graph that names no version.
+    pub(super) missing: Option<String>,
 }
 
 /// See [`Live::shadow_places`].
@@ -97,8 +100,8 @@ pub(super) struct LiveTarget {
     pub(super) role: Role,
     pub(super) weight: f64,
     pub(super) fault: Option<Fault>,
-    /// The loaded model, or why it could not be loaded: then its requests fail and count as failed.
-    pub(super) model: Result<Arc<Served>, String>,
+    /// The loaded model or graph, or why it could not be loaded: then its requests fail and count as failed.
+    pub(super) model: Result<Answerer, String>,
     pub(super) counters: Mutex<Counters>,
     /// How its rows are kept as files, if they are.
     pub(super) kept: Option<Arc<Kept>>,
@@ -133,12 +136,12 @@ impl Deployments {
         Self::with(None, samples, None, None, now, limits)
     }
 
-    /// What answers for a version of a deployment in this process: `native`, or `python`, which executes what the model
-    /// holds.
-    pub(crate) fn runtime_of(&self, deployment: &str, version: u32) -> Option<&'static str> {
+    /// What answers for a version of a deployment or graph in this process: `native`, `python` or `graph`, and whether
+    /// that executes what a model holds.
+    pub(crate) fn runtime_of(&self, deployment: &str, version: u32) -> Option<(&'static str, bool)> {
         let live = self.get(deployment)?;
-        let target = live.of_version(version)?;
-        target.model.as_ref().ok().map(|served| served.facts().runtime())
+        let model = live.of_version(version)?.model.as_ref().ok()?;
+        Some((model.facts().runtime(), model.executes_code()))
     }
 
     fn with(
@@ -190,11 +193,12 @@ impl Deployments {
                 role: Role::Stable,
                 weight: 1.0,
                 fault: None,
-                model: Ok(Arc::new(Served::new(model))),
+                model: Ok(Answerer::Model(Arc::new(Served::new(model)))),
                 counters: Mutex::default(),
                 kept: None,
             }],
             shadow_places: Arc::new(Semaphore::new(SHADOW_PLACES)),
+            missing: None,
         });
     }
 
@@ -388,13 +392,34 @@ impl Live {
     /// The model that says what requests look like: the stable one's.
     pub(super) fn stable_model(&self) -> Option<&Arc<Facts>> {
         let stable = self.of_role(Role::Stable).or(self.targets.first())?;
-        stable.model.as_ref().ok().map(|served| served.facts())
+        stable.model.as_ref().ok().map(Answerer::facts)
     }
 
     /// As [`Live::stable_model`]; without one nobody can be answered.
     pub(super) fn stable_model_or_refuse(&self) -> Result<&Arc<Facts>, Refusal> {
         self.stable_model()
-            .ok_or_else(|| Refusal::NotReady(format!("no version of `{}` answers yet", self.name)))
+            .ok_or_else(|| Refusal::NotReady(self.not_ready()))
+    }
+
+    /// Why nobody answers.
+    pub(super) fn not_ready(&self) -> String {
+        let name = &self.name;
+        match &self.missing {
+            None => format!("no version of `{name}` answers yet"),
+            Some(member) => format!("no version of `{name}` answers yet: its member `{member}` names none"),
+        }
+    }
+
+    /// The versions that a graph is made of, as `scale/3, score/7`.
+    pub(super) fn members(&self) -> Option<String> {
+        let stable = self.of_role(Role::Stable)?.model.as_ref().ok()?;
+        let versions: Vec<String> = stable
+            .graph()?
+            .members()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        Some(versions.join(", "))
     }
 
     /// The versions that answer requests.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lathe_blob::Artifacts;
 use lathe_store::Store;
+use lathe_types::graphs::VersionName;
 
 use super::deployments::Deployments;
 use super::source::version_folder;
@@ -46,9 +47,11 @@ impl Deployments {
         let Some((store, artifacts)) = &self.inner.records else {
             return;
         };
-        match store.list_deployments().await {
-            Ok(deployments) => {
-                for split in deployments.iter().filter_map(Split::of) {
+        match splits(store).await {
+            Ok(splits) => {
+                // A graph may be declared no more.
+                self.retain(&splits.iter().map(|split| split.name.clone()).collect());
+                for split in splits {
                     if let Some(versions) = self.wanted(&split) {
                         self.swap(store, artifacts, split, versions).await;
                     }
@@ -63,11 +66,10 @@ impl Deployments {
         let Some((store, artifacts)) = &self.inner.records else {
             return;
         };
-        match store.list_deployments().await {
-            Ok(deployments) => {
-                let named = deployments.iter().filter(|deployment| deployment.name == name);
-                for split in named.filter_map(Split::of) {
-                    let versions = split.targets.iter().map(|target| target.version).collect();
+        match splits(store).await {
+            Ok(splits) => {
+                for split in splits.into_iter().filter(|split| split.name == name) {
+                    let versions = split.versions();
                     self.swap(store, artifacts, split, versions).await;
                 }
             }
@@ -75,12 +77,24 @@ impl Deployments {
         }
     }
 
-    async fn swap(&self, store: &Store, artifacts: &Artifacts, split: Split, versions: Vec<u32>) {
+    async fn swap(&self, store: &Store, artifacts: &Artifacts, split: Split, versions: Vec<VersionName>) {
         let mut folders = Folders::new();
         for version in versions {
-            let folder = version_folder(store, artifacts, &split.model, version).await;
+            let folder = version_folder(store, artifacts, &version.model, version.version).await;
             folders.insert(version, folder.map_err(|error| error.message().to_owned()));
         }
         self.take_over(split, &folders).await;
     }
+}
+
+/// What deployments and graphs answer with by now.
+async fn splits(store: &Store) -> Result<Vec<Split>, lathe_store::Error> {
+    let deployments = store.list_deployments().await?;
+    let graphs = store.list_graphs().await?;
+    let of_graphs = graphs.iter().map(Split::of_graph);
+    Ok(deployments
+        .iter()
+        .filter_map(Split::of)
+        .chain(of_graphs)
+        .collect())
 }

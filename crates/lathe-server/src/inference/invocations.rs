@@ -13,7 +13,7 @@ use lathe_serving::{Answers, ColumnType, PredictError, Signature, Table, without
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::answer::{PREDICTION_ID, Refusal, Request, answer, unread};
+use super::answer::{Refusal, Request, answer, unread};
 use super::deployments::{Deployments, Live};
 use super::sent::Sent;
 
@@ -91,6 +91,13 @@ impl From<Refusal> for ScoringError {
             Refusal::Raised(message) => return Self::bad_request(message),
             Refusal::Busy { .. } => "RESOURCE_EXHAUSTED",
             Refusal::TooLate => "DEADLINE_EXCEEDED",
+            Refusal::Member { member, refusal } => {
+                let told = Self::from(*refusal);
+                return Self {
+                    message: format!("{member}: {}", told.message),
+                    ..told
+                };
+            }
         };
         let (status, retry_after_s) = (refusal.status(), refusal.retry_after_s());
         Self {
@@ -141,12 +148,8 @@ async fn reply(
     let ids: Vec<String> = (0..rows)
         .map(|row| answered.id.row(row, rows).to_string())
         .collect();
-    let told = [
-        (PREDICTION_ID, answered.id.to_string()),
-        ("lathe-model-version", answered.version.to_string()),
-    ];
     Ok((
-        told,
+        answered.headers(),
         Json(Told {
             predictions: &answered.answers,
             prediction_ids: ids,

@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
-use super::answer::{self, PREDICTION_ID, Refusal, Request};
+use super::answer::{self, Refusal, Request};
 use super::deployments::Deployments;
 use super::error_reply::ErrorReply;
 use super::invocations::{ScoringError, tensors};
@@ -101,9 +101,6 @@ async fn predict(
         .ok_or_else(|| ErrorReply::bad("the body must hold `instances`, or `inputs`"))?;
     let table = tensors(rows, form, live.stable_model_or_refuse()?.signature())?;
     let answered = answer::answer(deployments, &live, request, table).await?;
-    let told = [
-        (PREDICTION_ID, answered.id.to_string()),
-        ("lathe-model-version", answered.version.to_string()),
-    ];
+    let told = answered.headers();
     Ok((told, Json(HashMap::from([(answered_as, &answered.answers)]))).into_response())
 }

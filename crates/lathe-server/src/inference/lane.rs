@@ -99,6 +99,11 @@ impl Served {
         &self.facts
     }
 
+    /// The rows that were saved with it, while it is in memory.
+    pub(super) fn example(&self) -> Option<Table> {
+        self.loaded()?.input_example()
+    }
+
     pub(super) fn origin(&self) -> Option<&Origin> {
         self.shelf.as_ref().map(|(_, origin)| origin)
     }

@@ -2,9 +2,11 @@
 //! Every answer carries a prediction id, by which a label can follow later.
 
 mod answer;
+mod answerer;
 mod deployments;
 mod error_reply;
 mod follow;
+mod graph;
 mod grpc;
 mod invocations;
 mod kserve;

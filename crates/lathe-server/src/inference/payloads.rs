@@ -158,6 +158,7 @@ mod tests {
             deployment: "d".into(),
             model: "m".into(),
             version: 1,
+            members: Vec::new(),
             role: Role::Stable,
             at: Millis(0),
             latency_us: 1,

@@ -7,12 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use lathe_types::deployments::{Deployment, Role, Target, TargetStats};
+use lathe_types::graphs::{self, Part, Shape, VersionName};
 use lathe_types::project::PayloadSpec;
 use lathe_types::samples::Sample;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::answerer::Answerer;
 use super::deployments::{Deployments, Failing, Live, LiveTarget, SHADOW_PLACES};
+use super::graph::{Graph, Loaded};
 use super::lane::Served;
 use super::payloads::Kept;
 use super::shelf::Origin;
@@ -22,12 +25,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// It is tried at least this often.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// What a deployment answers with.
+/// What a deployment, or a graph, answers with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Split {
-    /// The deployment.
+    /// The deployment, or the graph.
     pub name: String,
-    /// The model that its versions are of.
+    /// The model that its versions are of; a graph's are its own.
     pub model: String,
     /// Another one replaces what is there.
     pub revision: i64,
@@ -40,10 +43,16 @@ pub struct Split {
     /// How answered rows are kept as files, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payloads: Option<PayloadSpec>,
+    /// Of a graph, what its only version is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<Shape<Part>>,
+    /// The member of a graph that names no version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// Where the files of versions lie, or why that is not known.
-pub type Folders = BTreeMap<u32, Result<PathBuf, String>>;
+pub type Folders = BTreeMap<VersionName, Result<PathBuf, String>>;
 
 impl Split {
     /// Of a deployment as the records have it; none if it names no alias.
@@ -58,13 +67,56 @@ impl Split {
             step: rollout.map_or(0, |rollout| rollout.step),
             targets: deployment.targets(),
             payloads: deployment.spec.payloads.clone(),
+            graph: None,
+            missing: None,
         })
+    }
+
+    /// Of a graph as the records have it: its version is what its members are by now.
+    pub fn of_graph(graph: &graphs::Graph) -> Self {
+        let target = graph.shape.as_ref().map(|_| Target {
+            version: graph.version,
+            role: Role::Stable,
+            weight: 1.0,
+            fault: None,
+        });
+        Self {
+            name: graph.name.clone(),
+            model: graph.name.clone(),
+            revision: graph.version.into(),
+            rollout: 0,
+            step: 0,
+            targets: target.into_iter().collect(),
+            payloads: graph.spec.payloads.clone(),
+            graph: graph.shape.clone(),
+            missing: graph.missing.clone(),
+        }
+    }
+
+    /// The versions whose files are needed, each once.
+    pub fn versions(&self) -> Vec<VersionName> {
+        match &self.graph {
+            Some(shape) => shape.versions(),
+            None => self
+                .targets
+                .iter()
+                .map(|target| self.own(target.version))
+                .collect(),
+        }
+    }
+
+    /// A target's version by its whole name.
+    fn own(&self, version: u32) -> VersionName {
+        VersionName {
+            model: self.model.clone(),
+            version,
+        }
     }
 }
 
 impl Deployments {
     /// The versions that have to be loaded to take a split over; none if there is nothing to do, or not yet.
-    pub fn wanted(&self, split: &Split) -> Option<Vec<u32>> {
+    pub fn wanted(&self, split: &Split) -> Option<Vec<VersionName>> {
         if self.is_unloaded(&split.name) {
             return None;
         }
@@ -76,13 +128,13 @@ impl Deployments {
             }
         } else if self
             .get(&split.name)
-            .is_some_and(|live| live.revision == split.revision)
+            .is_some_and(|live| live.revision == split.revision && live.missing == split.missing)
         {
             return None;
         }
-        let loaded = |version: u32| self.loaded(split, version).is_some();
-        let versions = split.targets.iter().map(|target| target.version);
-        Some(versions.filter(|version| !loaded(*version)).collect())
+        let mut versions = split.versions();
+        versions.retain(|version| self.loaded(split, version).is_none());
+        Some(versions)
     }
 
     /// Whether everything of a split answers as it says.
@@ -91,26 +143,47 @@ impl Deployments {
         self.get(&split.name).is_some_and(is_live) && !self.failing().contains_key(&split.name)
     }
 
-    fn loaded(&self, split: &Split, version: u32) -> Option<Arc<Served>> {
-        let live = self.get(&split.name).filter(|live| live.model == split.model)?;
-        live.of_version(version)?.model.as_ref().ok().cloned()
+    fn loaded(&self, split: &Split, version: &VersionName) -> Option<Arc<Served>> {
+        let live = self.get(&split.name)?;
+        let own = |target: &LiveTarget| VersionName {
+            model: live.model.clone(),
+            version: target.version,
+        };
+        let mut answering = live
+            .targets
+            .iter()
+            .filter_map(|target| Some((target.model.as_ref().ok()?, own(target))));
+        answering.find_map(|(model, own)| model.version(version, &own).cloned())
     }
 
     /// Takes a split over. Versions that have a folder are loaded from it, and warmed up; the others go on as they are
     /// loaded. Where the stable version cannot be loaded, whatever answered before goes on, and it is tried again.
     pub async fn take_over(&self, split: Split, folders: &Folders) {
-        let mut targets = Vec::new();
-        let mut failed = None;
-        for target in &split.targets {
-            let model = match folders.get(&target.version) {
+        let mut loaded = Loaded::new();
+        for version in split.versions() {
+            let served = match folders.get(&version) {
                 Some(Ok(folder)) => {
-                    let origin = self.origin(&split.model, target.version, folder);
+                    let origin = self.origin(&version, folder);
                     self.inner.shelf.load(folder, origin).await
                 }
                 Some(Err(reason)) => Err(reason.clone()),
                 None => self
-                    .loaded(&split, target.version)
+                    .loaded(&split, &version)
                     .ok_or_else(|| "it is not loaded".to_owned()),
+            };
+            loaded.insert(version, served);
+        }
+        let mut targets = Vec::new();
+        let mut failed = None;
+        for target in &split.targets {
+            let model = match &split.graph {
+                Some(shape) => Graph::join(shape, &loaded, self.inner.now)
+                    .await
+                    .map(|graph| Answerer::Graph(Arc::new(graph))),
+                None => match loaded.get(&split.own(target.version)) {
+                    Some(served) => served.clone().map(Answerer::Model),
+                    None => Err("it is not loaded".to_owned()),
+                },
             };
             if let Err(reason) = &model {
                 tracing::error!(
@@ -155,6 +228,7 @@ impl Deployments {
             step: split.step,
             targets,
             shadow_places: Arc::new(Semaphore::new(SHADOW_PLACES)),
+            missing: split.missing,
         });
     }
 
@@ -173,14 +247,14 @@ impl Deployments {
     }
 
     /// Where a version is loaded from again.
-    fn origin(&self, model: &str, version: u32, folder: &std::path::Path) -> Origin {
+    fn origin(&self, version: &VersionName, folder: &std::path::Path) -> Origin {
         match &self.inner.records {
             None => Origin::Folder(folder.to_owned()),
             Some((store, artifacts)) => Origin::Version {
                 store: store.clone(),
                 artifacts: artifacts.clone(),
-                model: model.to_owned(),
-                version,
+                model: version.model.clone(),
+                version: version.version,
             },
         }
     }

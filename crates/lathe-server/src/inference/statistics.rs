@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
-use super::deployments::Live;
+use super::deployments::{Live, LiveTarget};
+use super::graph::Graph;
 
 /// Counts that only grow. Times are in nanoseconds.
 #[derive(Default)]
@@ -53,6 +54,7 @@ impl From<&Refusal> for Reason {
             Refusal::TooLate => Self::Canceled,
             Refusal::Failed(_) | Refusal::Raised(_) | Refusal::NotReady(_) => Self::Backend,
             Refusal::Request(_) | Refusal::Unknown(_) => Self::Other,
+            Refusal::Member { refusal, .. } => Self::from(&**refusal),
         }
     }
 }
@@ -106,7 +108,7 @@ impl Totals {
     }
 }
 
-/// One version's statistics.
+/// One version's statistics; of a member of a graph under `GRAPH/MODEL`.
 pub(super) struct Statistics {
     pub(super) name: String,
     pub(super) version: u32,
@@ -118,28 +120,35 @@ pub(super) struct Statistics {
     pub(super) infer: (u64, u64),
 }
 
-/// The statistics of a deployment's versions, or of one of them.
+/// The statistics of a deployment's versions, or of one of them; each graph is followed by its members.
 pub(super) fn of(live: &Live, version: Option<u32>) -> Vec<Statistics> {
-    live.targets
-        .iter()
-        .filter(|target| version.is_none_or(|version| version == target.version))
-        .filter_map(|target| {
-            let totals = &target.model.as_ref().ok()?.totals;
-            Some(Statistics {
-                name: live.name.clone(),
-                version: target.version,
-                last_ms: totals.last_ms.load(Ordering::Relaxed),
-                rows: totals.rows.load(Ordering::Relaxed),
-                success: totals.success.read(),
-                failure: totals.failure.read(),
-                queue: totals.queue.read(),
-                infer: totals.infer.read(),
-            })
-        })
-        .collect()
+    let mut all = Vec::new();
+    let asked = |target: &&LiveTarget| version.is_none_or(|version| version == target.version);
+    for target in live.targets.iter().filter(asked) {
+        let Ok(model) = &target.model else { continue };
+        all.push(Statistics::new(live.name.clone(), target.version, model.totals()));
+        for (member, served) in model.graph().into_iter().flat_map(Graph::served) {
+            let name = format!("{}/{}", live.name, member.model);
+            all.push(Statistics::new(name, member.version, &served.totals));
+        }
+    }
+    all
 }
 
 impl Statistics {
+    fn new(name: String, version: u32, totals: &Totals) -> Self {
+        Self {
+            name,
+            version,
+            last_ms: totals.last_ms.load(Ordering::Relaxed),
+            rows: totals.rows.load(Ordering::Relaxed),
+            success: totals.success.read(),
+            failure: totals.failure.read(),
+            queue: totals.queue.read(),
+            infer: totals.infer.read(),
+        }
+    }
+
     pub(super) fn json(&self) -> Value {
         let spent = |(count, ns): (u64, u64)| json!({ "count": count, "ns": ns });
         json!({

@@ -2,6 +2,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lathe_types::deployments::{Deployment, Target};
+use lathe_types::graphs::{Graph, Shape, VersionName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -44,11 +45,11 @@ impl Seen {
     fn new(deployment: Deployment, state: &AppState) -> Self {
         let model_alias = deployment.spec.model_alias();
         let seen = |target: Target| {
-            let runtime = state.deployments.runtime_of(&deployment.name, target.version);
+            let answering = state.deployments.runtime_of(&deployment.name, target.version);
             SeenTarget {
                 target,
-                runtime,
-                executes_code: runtime == Some("python"),
+                runtime: answering.map(|(runtime, _)| runtime),
+                executes_code: answering.is_some_and(|(_, executes_code)| executes_code),
             }
         };
         Self {
@@ -56,6 +57,31 @@ impl Seen {
             model_name: model_alias.map(|(model, _)| model.to_owned()),
             alias: model_alias.map(|(_, alias)| alias.to_owned()),
             deployment,
+        }
+    }
+}
+
+/// A graph with what follows from it.
+#[derive(Serialize)]
+struct SeenGraph {
+    #[serde(flatten)]
+    graph: Graph,
+    /// The versions that answer together, in the order in which the graph names them.
+    members: Vec<VersionName>,
+    /// Whether this process answers for it as it is declared.
+    ready: bool,
+    /// Whether answering executes what a model holds.
+    executes_code: bool,
+}
+
+impl SeenGraph {
+    fn new(graph: Graph, state: &AppState) -> Self {
+        let answering = state.deployments.runtime_of(&graph.name, graph.version);
+        Self {
+            members: graph.shape.as_ref().map(Shape::versions).unwrap_or_default(),
+            ready: answering.is_some(),
+            executes_code: answering.is_some_and(|(_, executes_code)| executes_code),
+            graph,
         }
     }
 }
@@ -73,7 +99,14 @@ async fn list(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
         .into_iter()
         .map(|deployment| Seen::new(deployment, &state))
         .collect();
-    Ok(Json(json!({ "deployments": deployments })))
+    let graphs: Vec<SeenGraph> = state
+        .store
+        .list_graphs()
+        .await?
+        .into_iter()
+        .map(|graph| SeenGraph::new(graph, &state))
+        .collect();
+    Ok(Json(json!({ "deployments": deployments, "graphs": graphs })))
 }
 
 async fn by_name(State(state): State<AppState>, Path(name): Path<String>) -> Result<Json<Seen>, ApiError> {

@@ -46,7 +46,7 @@ async fn take(
         .chain(report.samples.iter().map(|sample| sample.deployment.as_str()))
         .collect();
     for name in named {
-        state.store.get_deployment(name).await?;
+        state.store.expect_answering(name).await?;
     }
     if !report.stats.is_empty() {
         state.store.add_target_stats(report.stats).await?;

@@ -39,7 +39,7 @@ async fn serving() -> App {
     app
 }
 
-async fn copy_model(app: &App, fixture: &str, under: &str) {
+pub async fn copy_model(app: &App, fixture: &str, under: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../lathe-serving/tests/fixtures")
         .join(fixture);

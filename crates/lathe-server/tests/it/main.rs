@@ -8,6 +8,7 @@ mod app;
 mod connections;
 mod databases;
 mod experiments;
+mod graphs;
 mod inference;
 mod logged_models;
 mod operations;

@@ -20,6 +20,7 @@ mod neural;
 mod project;
 mod scale;
 mod svm;
+mod transformer;
 mod wrapped;
 
 use std::fmt::Debug;
@@ -129,9 +130,16 @@ pub(crate) struct Model {
 }
 
 /// Reads a model that answers with `method`.
-pub(crate) fn read(bytes: &[u8], method: &str) -> Result<Model, Fault> {
+pub(crate) fn read(bytes: &[u8], method: &str) -> Result<Box<dyn Predictor>, Fault> {
     let objects = Objects::read(bytes)?;
     let root = objects.root();
+    match method {
+        "transform" => Ok(Box::new(transformer::Transformer::read(root)?)),
+        _ => Ok(Box::new(read_estimator(root, method)?)),
+    }
+}
+
+fn read_estimator(root: Ref<'_>, method: &str) -> Result<Model, Fault> {
     let (what, logarithm) = match method {
         "predict" => (What::Predict, false),
         "predict_proba" => (What::Probabilities, false),
@@ -140,7 +148,7 @@ pub(crate) fn read(bytes: &[u8], method: &str) -> Result<Model, Fault> {
         other => {
             return Err(Fault::Unsupported(format!(
                 "the model answers with `{other}`; the native engine answers with `predict`, `predict_proba`, \
-                 `predict_log_proba` and `decision_function`"
+                 `predict_log_proba`, `decision_function` and `transform`"
             )));
         }
     };
@@ -151,7 +159,7 @@ pub(crate) fn read(bytes: &[u8], method: &str) -> Result<Model, Fault> {
             root.class()
         )));
     }
-    let inputs = inputs(root, estimate.as_ref())?;
+    let inputs = inputs(root, |column| estimate.takes_words(column))?;
     Ok(Model {
         inputs,
         estimate,
@@ -160,7 +168,7 @@ pub(crate) fn read(bytes: &[u8], method: &str) -> Result<Model, Fault> {
     })
 }
 
-fn inputs(root: Ref<'_>, estimate: &dyn Estimate) -> Result<Inputs, Fault> {
+fn inputs(root: Ref<'_>, takes_words: impl Fn(usize) -> bool) -> Result<Inputs, Fault> {
     let (names, count) = fitted_on(root, 0).ok_or_else(|| {
         Fault::Damaged(format!(
             "`{}` does not tell how many columns it was fitted on",
@@ -171,7 +179,7 @@ fn inputs(root: Ref<'_>, estimate: &dyn Estimate) -> Result<Inputs, Fault> {
     let names = names.unwrap_or_else(|| unnamed("x", count));
     let columns = names.into_iter().enumerate().map(|(index, name)| Input {
         name,
-        kind: match estimate.takes_words(index) {
+        kind: match takes_words(index) {
             true => ColumnType::String,
             false => ColumnType::Double,
         },

@@ -4,11 +4,11 @@ use lathe_types::Millis;
 use serde_json::json;
 
 use super::{get_model, get_version, touch};
-use crate::{Result, Store, Tx, Value, deployments, events, webhooks};
+use crate::{Result, Store, Tx, Value, deployments, events, graphs, webhooks};
 
 impl Store {
-    /// Lets an alias name a version; it names no other from then on. Deployments of the alias are answered by that
-    /// version, and rollouts of theirs end: whoever moves the alias has decided.
+    /// Lets an alias name a version; it names no other from then on. Deployments of the alias, and graphs that it is a
+    /// member of, are answered by that version, and rollouts of theirs end: whoever moves the alias has decided.
     pub async fn set_model_alias(&self, name: &str, alias: &str, version: u32, now: Millis) -> Result<()> {
         let (name, alias) = (name.to_owned(), alias.to_owned());
         self.write(move |tx| {
@@ -56,7 +56,7 @@ impl Store {
     }
 }
 
-/// Lets an alias name a version, in the caller's transaction.
+/// Lets an alias name a version, and graphs follow, in the caller's transaction.
 pub fn set_alias(tx: &Tx<'_>, name: &str, alias: &str, version: u32, now: Millis) -> Result<()> {
     get_version(tx, name, version)?;
     let before = find_alias(tx, name, alias)?;
@@ -90,7 +90,8 @@ pub fn set_alias(tx: &Tx<'_>, name: &str, alias: &str, version: u32, now: Millis
         &format!("model/{name}/{version}"),
         &summary,
         &data,
-    )
+    )?;
+    graphs::follow(tx, now)
 }
 
 /// The version that an alias names, in the caller's transaction.

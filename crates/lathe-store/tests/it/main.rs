@@ -4,6 +4,7 @@
 
 mod arrivals;
 mod db;
+mod graphs;
 mod histories;
 mod steps;
 

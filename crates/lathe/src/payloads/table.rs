@@ -93,6 +93,9 @@ fn table(rows: &[Payload]) -> anyhow::Result<Vec<u8>> {
     add("model", texts(&|row| row.sample.model.as_str().into()));
     let versions = samples().map(|sample| Some(i64::from(sample.version)));
     add("version", (long(32), Cells::Longs(versions.collect())));
+    if samples().any(|sample| !sample.members.is_empty()) {
+        add("members", texts(&|row| members(row).into()));
+    }
     let role = |role| match role {
         Role::Stable => "stable",
         Role::Canary => "canary",
@@ -130,6 +133,12 @@ fn table(rows: &[Payload]) -> anyhow::Result<Vec<u8>> {
     let mut bytes = assembly.push(&cells)?;
     bytes.extend(assembly.footer()?);
     Ok(bytes)
+}
+
+/// Who answered a row together: `scale/3, score/7`.
+fn members(row: &Payload) -> String {
+    let members: Vec<String> = row.sample.members.iter().map(ToString::to_string).collect();
+    members.join(", ")
 }
 
 /// The columns that the version takes, else those that came, without those that are not kept.

@@ -1,5 +1,6 @@
 //! What each method does.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,15 +23,19 @@ const GRPC_TIMEOUT: &str = "grpc-timeout";
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        let code = match refusal {
-            Refusal::Unknown(_) => tonic::Code::NotFound,
-            Refusal::Request(_) => tonic::Code::InvalidArgument,
-            Refusal::NotReady(_) => tonic::Code::Unavailable,
-            Refusal::Failed(_) | Refusal::Raised(_) => tonic::Code::Internal,
-            Refusal::Busy { .. } => tonic::Code::ResourceExhausted,
-            Refusal::TooLate => tonic::Code::DeadlineExceeded,
-        };
-        Status::new(code, refusal.message())
+        Status::new(code(&refusal), refusal.message())
+    }
+}
+
+fn code(refusal: &Refusal) -> tonic::Code {
+    match refusal {
+        Refusal::Unknown(_) => tonic::Code::NotFound,
+        Refusal::Request(_) => tonic::Code::InvalidArgument,
+        Refusal::NotReady(_) => tonic::Code::Unavailable,
+        Refusal::Failed(_) | Refusal::Raised(_) => tonic::Code::Internal,
+        Refusal::Busy { .. } => tonic::Code::ResourceExhausted,
+        Refusal::TooLate => tonic::Code::DeadlineExceeded,
+        Refusal::Member { refusal, .. } => code(refusal),
     }
 }
 
@@ -181,9 +186,13 @@ pub(super) async fn infer(
     // Answers come as their requests do: raw, or as typed contents.
     let raw = !asked.raw_input_contents.is_empty();
     let (outputs, raw_output_contents) = convert::outputs(&wanted, raw);
-    let prediction_id = InferParameter {
-        choice: Some(ParameterChoice::String(answered.id.to_string())),
+    let text = |text: String| InferParameter {
+        choice: Some(ParameterChoice::String(text)),
     };
+    let mut parameters = HashMap::from([("prediction_id".to_owned(), text(answered.id.to_string()))]);
+    if let Some(members) = &answered.members {
+        parameters.insert("members".to_owned(), text(members.told()));
+    }
     Ok(ModelInferResponse {
         model_name: live.name.clone(),
         model_version: answered.version.to_string(),
@@ -191,7 +200,7 @@ pub(super) async fn infer(
             true => answered.id.to_string(),
             false => asked.id,
         },
-        parameters: [("prediction_id".to_owned(), prediction_id)].into(),
+        parameters,
         outputs,
         raw_output_contents,
     })

@@ -4,9 +4,10 @@ use axum::response::{IntoResponse, Response};
 use lathe_serving::Values;
 use serde::Serialize;
 
-use super::super::answer::{self, Answered, PREDICTION_ID, Request as Asked};
+use super::super::answer::{self, Answered, Request as Asked};
 use super::super::deployments::{Deployments, Live};
 use super::super::error_reply::ErrorReply;
+use super::super::graph::Members;
 use super::super::sent::Sent;
 use super::super::{tensor, tensors};
 use super::request::{self, Request};
@@ -103,13 +104,14 @@ fn respond(live: &Live, request: &Request, answered: &Answered) -> Result<Respon
             .unwrap_or(&prediction_id),
         parameters: ToldParameters {
             prediction_id: &prediction_id,
+            members: answered.members.as_ref().map(Members::told),
         },
         outputs,
     };
     let mut bytes = Vec::with_capacity(256 + raw.len());
     serde_json::to_writer(&mut bytes, &body)
         .map_err(|error| ErrorReply::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    let told = [(PREDICTION_ID, &prediction_id)];
+    let told = answered.headers();
     if !any_raw {
         return Ok((told, [(header::CONTENT_TYPE, "application/json")], bytes).into_response());
     }
@@ -131,6 +133,8 @@ struct Told<'a> {
 #[derive(Serialize)]
 struct ToldParameters<'a> {
     prediction_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<String>,
 }
 
 #[derive(Serialize)]

@@ -60,13 +60,17 @@ fn metadata(live: &Live) -> Result<Json<Value>, ErrorReply> {
         .iter()
         .map(|output| json!({ "name": &*output.name, "datatype": output.datatype, "shape": output_shape(output) }))
         .collect();
-    Ok(Json(json!({
+    let mut told = json!({
         "name": live.name,
         "versions": live.versions(),
         "platform": platform(model),
         "inputs": inputs,
         "outputs": outputs,
-    })))
+    });
+    if let Some(members) = live.members() {
+        told["properties"] = json!({ "members": members });
+    }
+    Ok(Json(told))
 }
 
 /// What answers, as the protocol's `platform`.

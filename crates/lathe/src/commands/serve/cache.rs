@@ -1,11 +1,12 @@
 //! What a `lathe serve` that follows a server keeps on the disk: the files of versions, and what it answered with last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use lathe_server::inference::Split;
+use lathe_types::graphs::VersionName;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -61,14 +62,12 @@ impl Cache {
     }
 
     /// The folder with the files of a version, fetched if they are not here yet.
-    pub fn fetch(&mut self, client: &Client, model: &str, version: u32) -> anyhow::Result<PathBuf> {
-        let folder = match model_source::place(client, &format!("models:/{model}/{version}"))? {
+    pub fn fetch(&mut self, client: &Client, version: &VersionName) -> anyhow::Result<PathBuf> {
+        let folder = match model_source::place(client, &format!("models:/{version}"))? {
             Place::Server(path) => self.fetch_from_server(client, &path)?,
             Place::Url(url) => model_source::stored_folder(&url)?,
         };
-        self.state
-            .folders
-            .insert(format!("{model}/{version}"), folder.clone());
+        self.state.folders.insert(version.to_string(), folder.clone());
         Ok(folder)
     }
 
@@ -89,21 +88,20 @@ impl Cache {
     }
 
     /// Where the files of a version lie that were fetched before.
-    pub fn known(&self, model: &str, version: u32) -> Option<PathBuf> {
-        let folder = self.state.folders.get(&format!("{model}/{version}"))?;
+    pub fn known(&self, version: &VersionName) -> Option<PathBuf> {
+        let folder = self.state.folders.get(&version.to_string())?;
         folder.is_dir().then(|| folder.clone())
     }
 
     /// Keeps what is answered with now, for a start without the server.
     pub fn keep(&mut self, splits: BTreeMap<String, Split>) -> anyhow::Result<()> {
-        let used = |key: &String| {
-            splits.values().any(|split| {
-                let mut targets = split.targets.iter();
-                targets.any(|target| *key == format!("{}/{}", split.model, target.version))
-            })
-        };
+        let used: BTreeSet<String> = splits
+            .values()
+            .flat_map(Split::versions)
+            .map(|version| version.to_string())
+            .collect();
         let before = self.state.clone();
-        self.state.folders.retain(|key, _| used(key));
+        self.state.folders.retain(|key, _| used.contains(key));
         self.state.splits = splits;
         if self.state == before {
             return Ok(());

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use lathe_server::inference::{Counts, Deployments, Folders, Split};
 use lathe_types::deployments::{Deployment, Role, Target, TargetStats};
+use lathe_types::graphs::Graph;
 use lathe_types::samples::Sample;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::cache::Cache;
 use crate::client::{Client, Refused, segment};
-use crate::exit::hint;
+use crate::exit::{hint, hinted};
 use crate::settings::Place;
 use crate::tracking;
 
@@ -30,8 +31,10 @@ const REPORTED: usize = 1_000;
 
 /// What is followed.
 pub enum Followed {
-    /// Every deployment.
+    /// Every deployment and every graph.
     Deployments,
+    /// One graph, answered under `name`.
+    Graph { name: String, graph: String },
     /// A version by its alias, answered under `name`.
     Alias {
         name: String,
@@ -61,6 +64,9 @@ pub struct Follower {
 #[derive(Deserialize)]
 struct Listed {
     deployments: Vec<Deployment>,
+    /// None of a server that knows no graphs.
+    #[serde(default)]
+    graphs: Vec<Graph>,
 }
 
 impl Follower {
@@ -75,6 +81,7 @@ impl Follower {
         let what = match &followed {
             Followed::Deployments => String::new(),
             Followed::Alias { name, model, alias } => format!("{model}@{alias} as {name}"),
+            Followed::Graph { name, graph } => format!("graph {graph} as {name}"),
         };
         let (server, fetching) = match place {
             Place::Server(url) => (url.clone(), Some(Client::open(place)?)),
@@ -114,14 +121,13 @@ impl Follower {
         tracing::warn!("{error:#}; answering with what was answered with last");
         self.away_since = Some(Instant::now());
         for split in splits {
-            let folders = split
-                .targets
-                .iter()
-                .map(|target| {
-                    let known = self.cache.known(&split.model, target.version);
+            let versions = split.versions().into_iter();
+            let folders = versions
+                .map(|version| {
+                    let known = self.cache.known(&version);
                     let gone =
                         || "its files are not in the cache any more, and the server is away".to_owned();
-                    (target.version, known.ok_or_else(gone))
+                    (version, known.ok_or_else(gone))
                 })
                 .collect();
             self.take_over(split, &folders);
@@ -131,17 +137,33 @@ impl Follower {
 
     /// The first time, what cannot be loaded is told at once where only that was asked for.
     fn begin_with(&mut self, splits: Vec<Split>) -> anyhow::Result<()> {
-        if let (Followed::Alias { model, .. }, [split]) = (&self.followed, splits.as_slice())
-            && let [target] = split.targets.as_slice()
+        if let (Followed::Graph { graph, .. }, []) = (&self.followed, splits.as_slice()) {
+            return Err(hinted(
+                format!("no graph is called `{graph}`"),
+                "declare it as `[graph.NAME]` in the `lathe.toml` of a project",
+            ));
+        }
+        if let (Followed::Alias { .. } | Followed::Graph { .. }, [split]) =
+            (&self.followed, splits.as_slice())
         {
+            if let (Some(member), None) = (&split.missing, &split.graph) {
+                anyhow::bail!(
+                    "the graph `{}` cannot be served: its member `{member}` names no version",
+                    split.model
+                );
+            }
             let client = self.fetching.as_ref().unwrap_or(&self.client);
-            let folder = self.cache.fetch(client, model, target.version)?;
-            let folders = Folders::from([(target.version, Ok(folder))]);
+            let mut folders = Folders::new();
+            for version in split.versions() {
+                let folder = self.cache.fetch(client, &version)?;
+                folders.insert(version, Ok(folder));
+            }
             self.take_over(split.clone(), &folders);
             if let Some(reason) = self.deployments.failure(&split.name) {
                 anyhow::bail!(
-                    "version {} of `{model}` cannot be served: {reason}",
-                    target.version
+                    "version {} of `{}` cannot be served: {reason}",
+                    split.revision,
+                    split.model
                 );
             }
         }
@@ -182,7 +204,22 @@ impl Follower {
         match &self.followed {
             Followed::Deployments => {
                 let listed: Listed = self.client.get("/api/v1/deployments")?;
-                Ok(listed.deployments.iter().filter_map(Split::of).collect())
+                let of_graphs = listed.graphs.iter().map(Split::of_graph);
+                Ok(listed
+                    .deployments
+                    .iter()
+                    .filter_map(Split::of)
+                    .chain(of_graphs)
+                    .collect())
+            }
+            Followed::Graph { name, graph } => {
+                let listed: Listed = self.client.get("/api/v1/deployments")?;
+                let found = listed.graphs.iter().find(|known| known.name == *graph);
+                let split = found.map(|found| Split {
+                    name: name.clone(),
+                    ..Split::of_graph(found)
+                });
+                Ok(split.into_iter().collect())
             }
             Followed::Alias { name, model, alias } => {
                 let path = format!(
@@ -206,6 +243,8 @@ impl Follower {
                         fault: None,
                     }],
                     payloads: None,
+                    graph: None,
+                    missing: None,
                 }])
             }
         }
@@ -219,7 +258,7 @@ impl Follower {
                 let client = self.fetching.as_ref().unwrap_or(&self.client);
                 let mut folders = Folders::new();
                 for version in versions {
-                    let folder = self.cache.fetch(client, &split.model, version);
+                    let folder = self.cache.fetch(client, &version);
                     folders.insert(version, folder.map_err(|error| format!("{error:#}")));
                 }
                 self.take_over(split.clone(), &folders);

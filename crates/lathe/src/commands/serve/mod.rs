@@ -34,6 +34,7 @@ const SAMPLES_MAX: usize = 16_384;
 ///   lathe serve model.ubj                              a plain model file
 ///   lathe serve models:/bike-demand@champion           a version of the records; follows the alias
 ///   lathe serve s3://bucket/models/bike                a folder or file in an object store
+///   lathe serve graph:/score                           a graph of the records; follows its members
 ///   lathe serve --server http://ml.example:5000        every deployment of a server; goes on without it
 ///   lathe serve ./model --tls-cert chain.pem --tls-key key.pem
 ///   lathe serve ./model --allow-python                 any MLflow model; executes what it holds
@@ -41,8 +42,9 @@ const SAMPLES_MAX: usize = 16_384;
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// An MLflow model folder, a model file of LightGBM (text), XGBoost (JSON, UBJSON), CatBoost (cbm, JSON), ONNX or
-    /// scikit-learn (skops, pickle), `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, `runs:/ID/NAME`, or
-    /// the URL of a folder or file in an object store (`s3://…`, with the usual variables). Absent: every deployment of the server.
+    /// scikit-learn (skops, pickle), `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/m-ID`, `runs:/ID/NAME`,
+    /// `graph:/NAME`, or the URL of a folder or file in an object store (`s3://…`, with the usual variables). Absent: every
+    /// deployment and graph of the server.
     model: Option<String>,
     /// The name it answers to under `/v2/models`; deployments have theirs.
     #[arg(long, default_value = "model")]
@@ -128,13 +130,20 @@ fn followed(args: &Args, call: &Call) -> anyhow::Result<Option<Followed>> {
         )),
         // Records that are not there are told of elsewhere.
         Some(_) if matches!(&place, Place::Embedded { database, .. } if !database.exists()) => Ok(None),
-        Some(text) => Ok(
-            model_source::alias_of(text).map(|(model, alias)| Followed::Alias {
-                name: args.name.clone(),
-                model: model.to_owned(),
-                alias: alias.to_owned(),
-            }),
-        ),
+        Some(text) => {
+            let name = args.name.clone();
+            if let Some(graph) = text.strip_prefix("graph:/") {
+                let graph = graph.to_owned();
+                return Ok(Some(Followed::Graph { name, graph }));
+            }
+            Ok(
+                model_source::alias_of(text).map(|(model, alias)| Followed::Alias {
+                    name,
+                    model: model.to_owned(),
+                    alias: alias.to_owned(),
+                }),
+            )
+        }
     }
 }
 

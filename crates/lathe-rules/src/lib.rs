@@ -1,7 +1,8 @@
 //! Rules in CEL, the Common Expression Language (<https://cel.dev>): evaluated over JSON, with every number a double,
-//! so that `70` and `70.0` mean the same.
+//! so that `70` and `70.0` mean the same. What a rule is for (gates, rollouts, triggers, graphs) is for others to know.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use cel::{Context, Env, ExecutionError};
@@ -46,62 +47,88 @@ impl RuleError {
 
 /// Whether a text is an expression at all, so that a mistake is found when it is declared and not when it is needed.
 pub fn check(expression: &str) -> Result<(), RuleError> {
-    compile(expression, &Arc::new(Env::stdlib())).map(drop)
+    Rule::parse(expression).map(drop)
 }
 
-fn compile(expression: &str, env: &Arc<Env>) -> Result<cel::Program, RuleError> {
-    env.compile(expression).map_err(|errors| RuleError::Syntax {
-        expression: expression.to_owned(),
-        reason: errors
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_owned(),
-    })
+/// An expression that may be evaluated often.
+pub struct Rule {
+    expression: String,
+    env: Arc<Env>,
+    program: cel::Program,
+}
+
+impl Rule {
+    /// Reads an expression.
+    pub fn parse(expression: &str) -> Result<Self, RuleError> {
+        let env = Arc::new(Env::stdlib());
+        let program = env.compile(expression).map_err(|errors| RuleError::Syntax {
+            expression: expression.to_owned(),
+            reason: errors
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+        })?;
+        Ok(Self {
+            expression: expression.to_owned(),
+            env,
+            program,
+        })
+    }
+
+    /// What it says about the facts, whose top level names the variables.
+    pub fn evaluate(&self, facts: &Json) -> Result<Json, RuleError> {
+        let expression = || self.expression.clone();
+        let mut context = Context::with_env(self.env.clone());
+        for (name, value) in facts.as_object().into_iter().flatten() {
+            context
+                .add_variable(name.as_str(), as_doubles(value))
+                .map_err(|error| RuleError::Evaluation {
+                    expression: expression(),
+                    reason: error.to_string(),
+                })?;
+        }
+        let value = self.program.execute(&context).map_err(|error| match error {
+            ExecutionError::NoSuchKey(key) => RuleError::Unknown {
+                expression: expression(),
+                reason: format!("there is no `{key}`"),
+            },
+            ExecutionError::UndeclaredReference(name) => RuleError::Unknown {
+                expression: expression(),
+                reason: format!("there is no `{name}`"),
+            },
+            // CEL does not mix whole numbers and fractions in arithmetic, and all facts are fractions.
+            ExecutionError::UnsupportedBinaryOperator(..) => RuleError::Evaluation {
+                expression: expression(),
+                reason: format!("{error}; in arithmetic write numbers with a point: `2.0`"),
+            },
+            other => RuleError::Evaluation {
+                expression: expression(),
+                reason: other.to_string(),
+            },
+        })?;
+        value.json().map_err(|error| RuleError::Evaluation {
+            expression: expression(),
+            reason: error.to_string(),
+        })
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Rule").field(&self.expression).finish()
+    }
 }
 
 /// What an expression says about the facts, whose top level names the variables.
-pub(crate) fn evaluate(expression: &str, facts: &Json) -> Result<Json, RuleError> {
-    let env = Arc::new(Env::stdlib());
-    let program = compile(expression, &env)?;
-    let mut context = Context::with_env(env);
-    for (name, value) in facts.as_object().into_iter().flatten() {
-        context
-            .add_variable(name.as_str(), as_doubles(value))
-            .map_err(|error| RuleError::Evaluation {
-                expression: expression.to_owned(),
-                reason: error.to_string(),
-            })?;
-    }
-    let value = program.execute(&context).map_err(|error| match error {
-        ExecutionError::NoSuchKey(key) => RuleError::Unknown {
-            expression: expression.to_owned(),
-            reason: format!("there is no `{key}`"),
-        },
-        ExecutionError::UndeclaredReference(name) => RuleError::Unknown {
-            expression: expression.to_owned(),
-            reason: format!("there is no `{name}`"),
-        },
-        // CEL does not mix whole numbers and fractions in arithmetic, and all facts are fractions.
-        ExecutionError::UnsupportedBinaryOperator(..) => RuleError::Evaluation {
-            expression: expression.to_owned(),
-            reason: format!("{error}; in arithmetic write numbers with a point: `2.0`"),
-        },
-        other => RuleError::Evaluation {
-            expression: expression.to_owned(),
-            reason: other.to_string(),
-        },
-    })?;
-    value.json().map_err(|error| RuleError::Evaluation {
-        expression: expression.to_owned(),
-        reason: error.to_string(),
-    })
+pub fn evaluate(expression: &str, facts: &Json) -> Result<Json, RuleError> {
+    Rule::parse(expression)?.evaluate(facts)
 }
 
 /// Whether an expression holds.
-pub(crate) fn holds(expression: &str, facts: &Json) -> Result<bool, RuleError> {
+pub fn holds(expression: &str, facts: &Json) -> Result<bool, RuleError> {
     match evaluate(expression, facts)? {
         Json::Bool(holds) => Ok(holds),
         other => Err(RuleError::Evaluation {
@@ -124,7 +151,7 @@ fn as_doubles(value: &Json) -> Json {
 }
 
 /// The value of every path of the facts that an expression names: `candidate.metrics.rmse` and the like.
-pub(crate) fn named_values(expression: &str, facts: &Json) -> BTreeMap<String, Json> {
+pub fn named_values(expression: &str, facts: &Json) -> BTreeMap<String, Json> {
     let mut found = BTreeMap::new();
     let mut quote = None;
     let mut word = String::new();
