@@ -16,7 +16,7 @@ pub fn check(folder: &Path, bytes: &[u8]) {
             std::fs::write(folder.join(name), content).expect("the folder takes it");
         }
     }
-    if let Ok(model) = Model::load_with(folder, None) {
+    if let Ok(model) = Model::load(folder) {
         models::ask(&model);
     }
 }

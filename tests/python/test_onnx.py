@@ -334,7 +334,7 @@ def test_mlflow_folders_and_what_is_refused(tmp_path):
     def refused(model, *words):
         bytes_of = model if isinstance(model, bytes) else model.SerializeToString()
         (tmp_path / "bad.onnx").write_bytes(bytes_of)
-        told = lathe("predict", str(tmp_path / "bad.onnx"), str(tmp_path / "rows.csv"), "-o", str(tmp_path / "told.jsonl"), cwd=tmp_path, code=1).stderr
+        told = lathe("predict", str(tmp_path / "bad.onnx"), str(tmp_path / "rows.csv"), "-o", str(tmp_path / "told.jsonl"), "--runtime", "native", cwd=tmp_path, code=1).stderr
         assert all(word in told for word in words), told
 
     outside = path.read_bytes().replace(b"weights.bin", b"../eights.b")

@@ -50,6 +50,7 @@ const TECHNOLOGIES: &[(&str, &[&str])] = &[
     ("ignore", &["lathe-data"]),
     ("md-5", &["lathe-data"]),
     ("object_store", &["lathe-blob"]),
+    ("ort", &["lathe-serving"]),
     ("parquet", &["lathe-parquet"]),
     ("postgres", &["lathe-store"]),
     ("prost", &["lathe-api"]),

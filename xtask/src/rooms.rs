@@ -27,10 +27,10 @@ const RULES: &[Rule] = &[
             "crates/lathe/src/",
             "crates/lathe-pipeline/src/",
             "crates/lathe-server/build.rs",
-            "crates/lathe-serving/src/python/",
+            "crates/lathe-serving/src/processes/",
             "xtask/",
         ],
-        why: "child processes belong to the binary, to pipelines, and to models that Python answers for",
+        why: "child processes belong to the binary, to pipelines, and to models that others answer for",
     },
 ];
 

@@ -222,11 +222,19 @@ pub struct ModelOutput {
 pub enum ConfigType {
     Invalid = 0,
     Bool = 1,
+    Uint8 = 2,
+    Uint16 = 3,
+    Uint32 = 4,
+    Uint64 = 5,
+    Int8 = 6,
+    Int16 = 7,
     Int32 = 8,
     Int64 = 9,
+    Fp16 = 10,
     Fp32 = 11,
     Fp64 = 12,
     String = 13,
+    Bf16 = 14,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]

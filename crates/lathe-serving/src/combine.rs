@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::forms::as_told;
 use crate::{Answers, Output, OutputSpec, Values};
 
 /// An answer that cannot be combined with the others.
@@ -126,7 +127,7 @@ pub fn vote(members: &[Answers], weights: Option<&[f64]>, output: Option<&str>) 
 
 /// Rows that different members answered, in the order of the request: each part has the numbers of its rows. All answer
 /// with the same outputs; `rows` is how many there are in all. Whoever was asked, the answers have the form that is
-/// `told` of them before: see [`gathered`].
+/// `told` of them before: see [`crate::gathered`].
 pub fn gather(parts: &[(Vec<usize>, Answers)], rows: usize, told: &[OutputSpec]) -> Result<Answers, Misfit> {
     let Some((_, first)) = parts.first() else {
         return Err(Misfit::new(0, "nobody answers"));
@@ -179,79 +180,6 @@ pub fn gather(parts: &[(Vec<usize>, Answers)], rows: usize, told: &[OutputSpec])
         outputs.push(as_told(one_output(model, join(&sources, &from)?), told.get(at)));
     }
     Ok(Answers { outputs })
-}
-
-/// An output whose type and form may depend on who was asked, in those that are told of it.
-fn as_told(output: Output, told: Option<&OutputSpec>) -> Output {
-    let Some(told) = told else { return output };
-    let values = match (told.datatype, output.values.numbers()) {
-        ("FP64", Ok(numbers)) => Values::Double(numbers),
-        _ => output.values,
-    };
-    let width = match output.width.unwrap_or(1) {
-        1 => told.width.filter(|width| *width == 1),
-        _ => output.width,
-    };
-    let keys = output.keys.filter(|_| width.is_some());
-    Output {
-        width,
-        keys,
-        values,
-        ..output
-    }
-}
-
-/// What [`mean`] answers with, as far as it is known what its members do.
-pub fn mean_of(members: &[Vec<OutputSpec>], output: Option<&str>) -> Vec<OutputSpec> {
-    let Some(mut spec) = spec_of(members, output) else {
-        return Vec::new();
-    };
-    if spec.datatype != "FP32" {
-        spec.datatype = "FP64";
-    }
-    vec![spec]
-}
-
-/// What [`vote`] answers with, as far as it is known what its members do.
-pub fn vote_of(members: &[Vec<OutputSpec>], output: Option<&str>) -> Vec<OutputSpec> {
-    let spec = spec_of(members, output).map(|spec| OutputSpec { width: None, ..spec });
-    spec.into_iter().collect()
-}
-
-/// What [`gather`] answers with, as far as it is known what its members do.
-pub fn gathered(members: &[Vec<OutputSpec>]) -> Vec<OutputSpec> {
-    let known: Vec<&Vec<OutputSpec>> = members.iter().filter(|outputs| !outputs.is_empty()).collect();
-    let Some(first) = known.first() else {
-        return Vec::new();
-    };
-    let merged = first.iter().enumerate().map(|(at, output)| OutputSpec {
-        datatype: datatype_of(known.iter().filter_map(|outputs| Some(outputs.get(at)?.datatype))),
-        ..output.clone()
-    });
-    merged.collect()
-}
-
-fn spec_of(members: &[Vec<OutputSpec>], output: Option<&str>) -> Option<OutputSpec> {
-    let spec = |outputs: &Vec<OutputSpec>| match outputs.as_slice() {
-        [only] => Some(only.clone()),
-        several => several.iter().find(|known| Some(&*known.name) == output).cloned(),
-    };
-    let specs: Vec<OutputSpec> = members.iter().filter_map(spec).collect();
-    Some(OutputSpec {
-        datatype: datatype_of(specs.iter().map(|spec| spec.datatype)),
-        ..specs.first()?.clone()
-    })
-}
-
-/// The type of values that come in several.
-fn datatype_of(mut datatypes: impl Iterator<Item = &'static str>) -> &'static str {
-    let Some(first) = datatypes.next() else {
-        return "FP64";
-    };
-    match datatypes.all(|datatype| datatype == first) {
-        true => first,
-        false => "FP64",
-    }
 }
 
 /// The output of each member that counts: the only one, or the one of this name.
@@ -408,6 +336,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::gathered;
 
     fn one_of(values: Values) -> Answers {
         keyed(None, None, values)

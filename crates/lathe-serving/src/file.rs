@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::LoadError;
 
@@ -22,12 +22,18 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, LoadError
     })
 }
 
+/// Where a file really is, which must be within a folder, links included.
+pub(crate) fn within(path: &Path, folder: &Path) -> io::Result<PathBuf> {
+    let path = path.canonicalize()?;
+    match path.starts_with(folder.canonicalize()?) {
+        true => Ok(path),
+        false => Err(io::Error::other("it lies outside the model's folder")),
+    }
+}
+
 /// A part of a file that must lie within a folder, links included.
 pub(crate) fn read_part(path: &Path, folder: &Path, offset: u64, length: Option<u64>) -> io::Result<Vec<u8>> {
-    let path = path.canonicalize()?;
-    if !path.starts_with(folder.canonicalize()?) {
-        return Err(io::Error::other("it lies outside the model's folder"));
-    }
+    let path = within(path, folder)?;
     let mut file = File::open(path)?;
     let rest = file.metadata()?.len().saturating_sub(offset);
     let length = length.unwrap_or(rest);

@@ -323,18 +323,34 @@ fn split_example(text: &str, signature: &Signature) -> Result<Option<Table>, Str
         .map_err(|error| error.to_string())
 }
 
-/// `{"inputs": [[…], …]}`, or the rows alone; tensors of another form are left out.
+/// `{"inputs": [[…], …]}`, or the rows alone, of which each may be nested; tensors by name are left out.
 fn tensor_example(text: &str, signature: &Signature) -> Result<Option<Table>, String> {
     let rows = match serde_json::from_str(text).map_err(|error| error.to_string())? {
         Value::Object(mut tensor) => tensor.remove("inputs").unwrap_or_default(),
         rows => rows,
     };
-    let Ok(rows) = serde_json::from_value::<Vec<Vec<Value>>>(rows) else {
+    let Value::Array(rows) = rows else {
         return Ok(None);
     };
+    if !rows.iter().all(Value::is_array) {
+        return Ok(None);
+    }
+    let flat = |row: Value| {
+        let mut values = Vec::new();
+        flatten(row, &mut values);
+        values
+    };
+    let rows: Vec<Vec<Value>> = rows.into_iter().map(flat).collect();
     Table::from_rows(&rows, signature)
         .map(Some)
         .map_err(|error| error.to_string())
+}
+
+fn flatten(value: Value, into: &mut Vec<Value>) {
+    match value {
+        Value::Array(values) => values.into_iter().for_each(|value| flatten(value, into)),
+        value => into.push(value),
+    }
 }
 
 /// A tensor of `[n, columns]` as columns.

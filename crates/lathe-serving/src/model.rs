@@ -1,4 +1,3 @@
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -6,19 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::answers::OutputSpec;
-use crate::error::Fault;
-use crate::mlmodel::{Flavor, MlModel};
+use crate::choice::Choice;
 use crate::predictor::Predictor;
-use crate::python::{PythonModel, PythonPermission};
-use crate::{
-    Answers, ColumnSpec, LoadError, PredictError, Signature, Table, catboost, file, lightgbm, onnx, sklearn,
-    xgboost,
-};
-
-/// What the names of model files end with.
-const ENDINGS: [&str; 12] = [
-    "bst", "cb", "cbm", "joblib", "json", "lgb", "onnx", "pickle", "pkl", "skops", "txt", "ubj",
-];
+use crate::{Answers, ColumnSpec, InputSpec, PredictError, Signature, Table};
 
 /// A loaded model. Predicting needs no lock: every thread may ask at once.
 #[derive(Debug)]
@@ -33,11 +22,14 @@ pub struct Model {
 pub struct Facts {
     signature: Signature,
     input_names: Vec<String>,
+    inputs: Vec<InputSpec>,
     outputs: Vec<OutputSpec>,
     class: String,
     size_bytes: u64,
     memory_bytes: u64,
     runtime: &'static str,
+    batches: bool,
+    choice: Option<Choice>,
     processes: Option<usize>,
 }
 
@@ -45,6 +37,7 @@ impl Facts {
     /// What is told of models that answer together.
     pub fn of_graph(signature: Signature, outputs: Vec<OutputSpec>, members: &[&Self]) -> Self {
         Self {
+            inputs: signature.inputs.iter().map(input_of).collect(),
             input_names: signature.names().to_vec(),
             signature,
             outputs,
@@ -52,6 +45,8 @@ impl Facts {
             size_bytes: members.iter().map(|member| member.size_bytes).sum(),
             memory_bytes: members.iter().map(|member| member.memory_bytes).sum(),
             runtime: "graph",
+            batches: members.iter().all(|member| member.batches),
+            choice: None,
             processes: None,
         }
     }
@@ -66,6 +61,11 @@ impl Facts {
         &self.input_names
     }
 
+    /// What it takes as clients of the Open Inference Protocol see it: its columns, or the tensors that they are parts of.
+    pub fn inputs(&self) -> &[InputSpec] {
+        &self.inputs
+    }
+
     /// What it answers with.
     pub fn outputs(&self) -> Vec<OutputSpec> {
         self.outputs.clone()
@@ -76,7 +76,7 @@ impl Facts {
         &self.class
     }
 
-    /// What runs it: `native`, `python`, which executes what the model holds, or `graph`, whose members say it.
+    /// What runs it: `native`, `onnxruntime`, `python`, which executes what the model holds, or `graph`, whose members say it.
     pub fn runtime(&self) -> &'static str {
         self.runtime
     }
@@ -84,6 +84,16 @@ impl Facts {
     /// Whether answering executes what the model holds.
     pub fn executes_code(&self) -> bool {
         self.runtime == "python"
+    }
+
+    /// Why that runs it, where something else might.
+    pub fn choice(&self) -> Option<&Choice> {
+        self.choice.as_ref()
+    }
+
+    /// Whether the rows of several callers may be answered together: a model of Python may look at all rows at once.
+    pub fn batches(&self) -> bool {
+        self.batches
     }
 
     /// The model file's size in bytes.
@@ -104,138 +114,39 @@ impl Facts {
 }
 
 impl Model {
-    /// Loads an MLflow model folder, a plain model file or a folder with nothing but one, and warms it up on its input
-    /// example.
-    pub fn load(path: &Path) -> Result<Self, LoadError> {
-        if path.is_file() {
-            return Self::load_file(path);
-        }
-        match only_file_of(path)? {
-            Some(file) => Self::load_file(&file),
-            None => Self::load_folder(path),
-        }
-    }
-
-    /// As [`Model::load`]; a folder that the native engine does not know is answered by Python, if that is permitted.
-    pub fn load_with(path: &Path, python: Option<&PythonPermission>) -> Result<Self, LoadError> {
-        let loaded = Self::load(path);
-        let Err(LoadError::Unsupported { what }) = loaded else {
-            return loaded;
-        };
-        if !MlModel::is_in(path) || !MlModel::load(path)?.is_python() {
-            return Err(LoadError::Unsupported { what });
-        }
-        match python {
-            Some(permission) => Self::load_python(path, permission),
-            None => Err(LoadError::Unsupported {
-                what: format!(
-                    "{what}; with `--allow-python` a Python process answers for it, which executes what the model holds"
-                ),
-            }),
-        }
-    }
-
-    fn load_python(folder: &Path, permission: &PythonPermission) -> Result<Self, LoadError> {
-        // The processes have a working folder of their own.
-        let folder = &std::path::absolute(folder).map_err(|source| LoadError::Read {
-            path: folder.to_owned(),
-            source,
-        })?;
-        let mlmodel = MlModel::load(folder)?;
-        let tensors = mlmodel.tensors();
-        // Signatures that are not understood here (lists, objects, open shapes) are left to MLflow to check.
-        let saved = mlmodel.signature(folder, 0).ok().flatten();
-        let signature = match saved {
-            Some(columns) => Signature::new(numbered(columns)),
-            None => Signature::open(),
-        };
-        let mut predictor = PythonModel::start(folder, tensors, !signature.is_open(), permission)?;
-        let input_example = match signature.is_open() {
-            true => None,
-            // An example of another form than rows is for MLflow alone.
-            false => mlmodel.input_example(folder, &signature).ok().flatten(),
-        };
-        if let Some(example) = &input_example {
-            let answers = predictor.predict(example).map_err(|error| LoadError::Damaged {
-                path: folder.join("MLmodel"),
-                what: format!("the model cannot answer its own input example: {error}"),
-            })?;
-            predictor.learn_outputs(&answers);
-        }
-        Ok(Self::of(Box::new(predictor), signature, input_example, 0, 0))
-    }
-
-    fn load_folder(folder: &Path) -> Result<Self, LoadError> {
-        let mlmodel = MlModel::load(folder)?;
-        let flavor = mlmodel.flavor()?;
-        let path = folder.join(flavor.file());
-        let bytes = file::read(&path)?;
-        let mut predictor = read_flavor(&flavor, &bytes, folder).map_err(|fault| fault.in_file(&path))?;
-        let inputs = predictor.inputs();
-        let damaged = |what| LoadError::Damaged {
-            path: path.clone(),
-            what,
-        };
-        let signature = match mlmodel.signature(folder, inputs.columns.len())? {
-            Some(saved) => inputs.check(saved).map_err(damaged)?,
-            None => inputs.signature(),
-        };
-        predictor.bind(&signature);
-        predictor.inputs().check_types(&signature)?;
-        let input_example = mlmodel.input_example(folder, &signature)?;
-        let unpacked = unpacked(&bytes);
-        let model = Self::of(predictor, signature, input_example, bytes.len(), unpacked);
-        if let Some(example) = &model.input_example {
-            model.predict(example).map_err(|error| {
-                damaged(format!("the model cannot answer its own input example: {error}"))
-            })?;
-        }
-        Ok(model)
-    }
-
-    fn load_file(path: &Path) -> Result<Self, LoadError> {
-        let bytes = file::read(path)?;
-        let predictor = read_plain(&bytes, path.parent()).map_err(|fault| fault.in_file(path))?;
-        Ok(Self::plain(predictor, &bytes))
-    }
-
-    /// Reads a plain model file that lies in memory.
-    pub fn read(bytes: &[u8]) -> Result<Self, LoadError> {
-        let predictor = read_plain(bytes, None).map_err(|fault| fault.in_file(Path::new("memory")))?;
-        Ok(Self::plain(predictor, bytes))
-    }
-
-    fn plain(predictor: Box<dyn Predictor>, bytes: &[u8]) -> Self {
-        let signature = predictor.inputs().signature();
-        Self::of(predictor, signature, None, bytes.len(), unpacked(bytes))
-    }
-
-    fn of(
+    pub(crate) fn of(
         predictor: Box<dyn Predictor>,
         signature: Signature,
         input_example: Option<Table>,
         size: usize,
         unpacked: u64,
     ) -> Self {
-        let processes = predictor.processes();
         let facts = Facts {
+            inputs: inputs(&*predictor, &signature),
             input_names: signature.names().to_vec(),
             signature,
             outputs: predictor.outputs(),
             class: predictor.inputs().class.clone(),
             size_bytes: size as u64,
             memory_bytes: predictor.memory_bytes().unwrap_or(unpacked),
-            runtime: match processes {
-                None => "native",
-                Some(_) => "python",
-            },
-            processes,
+            runtime: predictor.runtime(),
+            batches: predictor.batches(),
+            choice: None,
+            processes: predictor.processes(),
         };
         Self {
             facts: Arc::new(facts),
             input_example,
             predictor,
         }
+    }
+
+    /// Says why this engine answers for it.
+    pub(crate) fn because(mut self, choice: Choice) -> Self {
+        if let Some(facts) = Arc::get_mut(&mut self.facts) {
+            facts.choice = Some(choice);
+        }
+        self
     }
 
     /// What it is.
@@ -258,13 +169,12 @@ impl Model {
         self.input_example.clone()
     }
 
-    /// What runs it: `native`, or `python`, which executes what the model holds.
+    /// What runs it: `native`, `onnxruntime`, or `python`, which executes what the model holds.
     pub fn runtime(&self) -> &'static str {
         self.facts.runtime()
     }
 
-    /// How many processes answer for it; none where it is answered in this one. Only a model that is answered here may
-    /// be asked about the rows of several callers at once: others may look at all rows together.
+    /// How many processes answer for it; none where it is answered in this one.
     pub fn processes(&self) -> Option<usize> {
         self.facts.processes()
     }
@@ -297,106 +207,22 @@ impl Model {
     }
 }
 
-/// The size of a file's content when it is unpacked.
-fn unpacked(bytes: &[u8]) -> u64 {
-    let size = bytes.len() as u64;
-    match bytes {
-        [b'P', b'K', ..] => {
-            let archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).ok();
-            archive
-                .and_then(|archive| archive.decompressed_size())
-                .map_or(size, |size| u64::try_from(size).unwrap_or(u64::MAX))
-        }
-        // What zlib and gzip make of numbers is seldom smaller than a fourth.
-        [0x78, ..] | [0x1f, 0x8b, ..] => size.saturating_mul(4),
-        _ => size,
+/// Tensors are told where their columns have no names of their own.
+fn inputs(predictor: &dyn Predictor, signature: &Signature) -> Vec<InputSpec> {
+    let own = predictor.inputs().columns.iter().map(|input| &input.name);
+    let is_unnamed = signature.is_open() || own.eq(signature.inputs.iter().map(|column| &column.name));
+    match predictor.tensors().filter(|_| is_unnamed) {
+        Some(tensors) => tensors,
+        None => signature.inputs.iter().map(input_of).collect(),
     }
 }
 
-/// Columns without a name are called by their place.
-fn numbered(mut columns: Vec<ColumnSpec>) -> Vec<ColumnSpec> {
-    for (at, column) in columns.iter_mut().enumerate() {
-        if column.name.is_empty() {
-            column.name = at.to_string();
-        }
+fn input_of(column: &ColumnSpec) -> InputSpec {
+    InputSpec {
+        name: column.name.clone(),
+        datatype: column.kind.oip_datatype(),
+        shape: vec![-1],
     }
-    columns
-}
-
-fn read_flavor(flavor: &Flavor, bytes: &[u8], folder: &Path) -> Result<Box<dyn Predictor>, Fault> {
-    Ok(match flavor {
-        Flavor::Catboost { class, .. } => {
-            let mut booster = catboost::read(bytes)?;
-            booster.answer_as(class)?;
-            Box::new(booster)
-        }
-        Flavor::Lightgbm { .. } if lightgbm::is(bytes) => Box::new(lightgbm::read(bytes)?),
-        Flavor::Lightgbm { .. } => sklearn::read(bytes, "predict")?,
-        Flavor::Onnx { .. } => Box::new(onnx::read(bytes, Some(folder))?),
-        Flavor::Sklearn { method, .. } => sklearn::read(bytes, method)?,
-        Flavor::Xgboost { class, .. } => {
-            let mut booster = xgboost::read(bytes)?;
-            booster.answer_as(class);
-            Box::new(booster)
-        }
-    })
-}
-
-/// The model file of a folder that holds nothing else of a model, as KServe hands models over; none in a folder of
-/// MLflow's.
-fn only_file_of(folder: &Path) -> Result<Option<PathBuf>, LoadError> {
-    if MlModel::is_in(folder) || !folder.is_dir() {
-        return Ok(None);
-    }
-    let failed = |source| LoadError::Read {
-        path: folder.to_owned(),
-        source,
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let is_model = path
-            .extension()
-            .is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
-        if is_model && path.is_file() && path.file_name() != Some("requirements.txt".as_ref()) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    match files.as_slice() {
-        [] => Ok(None),
-        [only] => Ok(Some(only.clone())),
-        several => {
-            let names: Vec<String> = several
-                .iter()
-                .filter_map(|path| Some(format!("`{}`", path.file_name()?.display())))
-                .collect();
-            Err(LoadError::Unsupported {
-                what: format!(
-                    "`{}` has no `MLmodel`, and several files that may be the model: name one of {}",
-                    folder.display(),
-                    names.join(", ")
-                ),
-            })
-        }
-    }
-}
-
-/// A model file that stands alone: what it is can be seen from how it begins.
-fn read_plain(bytes: &[u8], folder: Option<&Path>) -> Result<Box<dyn Predictor>, Fault> {
-    if lightgbm::is(bytes) {
-        return Ok(Box::new(lightgbm::read(bytes)?));
-    }
-    if catboost::is(bytes) {
-        return Ok(Box::new(catboost::read(bytes)?));
-    }
-    if xgboost::is(bytes) {
-        return Ok(Box::new(xgboost::read(bytes)?));
-    }
-    if onnx::is(bytes) {
-        return Ok(Box::new(onnx::read(bytes, folder)?));
-    }
-    sklearn::read(bytes, "predict")
 }
 
 /// How long a model takes for one row, in milliseconds.

@@ -1,7 +1,7 @@
 use std::fmt::Debug;
 
 use crate::answers::OutputSpec;
-use crate::signature::{ColumnSpec, ColumnType, Signature};
+use crate::signature::{ColumnSpec, ColumnType, InputSpec, Signature};
 use crate::{Answers, LoadError, PredictError, Table};
 
 /// What a reader makes of a model file. Predicting needs no lock.
@@ -15,6 +15,22 @@ pub(crate) trait Predictor: Debug + Send + Sync {
     /// How many processes answer; none where it is answered in this one.
     fn processes(&self) -> Option<usize> {
         None
+    }
+    /// What it is called.
+    fn runtime(&self) -> &'static str {
+        "native"
+    }
+    /// Whether the rows of several callers may be answered together.
+    fn batches(&self) -> bool {
+        true
+    }
+    /// Tensors that its columns are parts of, if it has any that are more than a column.
+    fn tensors(&self) -> Option<Vec<InputSpec>> {
+        None
+    }
+    /// Whether requests say how many columns there are.
+    fn is_open(&self) -> bool {
+        false
     }
     /// How much memory it takes, where that is known.
     fn memory_bytes(&self) -> Option<u64> {

@@ -74,6 +74,17 @@ fn yes() -> bool {
     true
 }
 
+/// An input as a client of the Open Inference Protocol sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSpec {
+    /// Its name.
+    pub name: String,
+    /// Its datatype.
+    pub datatype: &'static str,
+    /// Its sizes; -1 is any.
+    pub shape: Vec<i64>,
+}
+
 /// What a model takes: named columns, in the model's order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Signature {

@@ -75,7 +75,10 @@ impl Table {
         let mut table = Self::missing(rows, signature);
         let width = signature.inputs.len();
         for (position, spec) in signature.inputs.iter().enumerate() {
-            let Some((_, column)) = columns.iter().find(|(name, _)| *name == spec.name) else {
+            // Most requests name the columns in the model's order.
+            let here = columns.get(position).filter(|(name, _)| *name == spec.name);
+            let Some((_, column)) = here.or_else(|| columns.iter().find(|(name, _)| *name == spec.name))
+            else {
                 if spec.required {
                     return Err(missing(spec, signature));
                 }

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     audit, dag, data, demo, deploy, doctor, drift, exp, export, freeze, gate, gc, import, init, lineage,
-    metrics, params, permission, plots, predict, reproduce, rollback, run, serve, server, stage, status,
-    token, user, worker,
+    metrics, onnx_worker, params, permission, plots, predict, reproduce, rollback, run, runtime, serve,
+    server, stage, status, token, user, worker,
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
@@ -108,6 +108,9 @@ pub enum Command {
     Worker(worker::Args),
     Serve(serve::Args),
     Predict(predict::Args),
+    Runtime(runtime::Args),
+    #[command(hide = true)]
+    OnnxWorker(onnx_worker::Args),
     Gate(gate::Args),
     Deploy(deploy::Args),
     Rollback(rollback::Args),

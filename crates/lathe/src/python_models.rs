@@ -2,10 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::builder::FalseyValueParser;
 use lathe_serving::PythonPermission;
 use lathe_types::Span;
@@ -63,9 +61,6 @@ impl PythonArgs {
                 "say `60s`, for example",
             ));
         }
-        // A process that ended while a request is written to it must not end us.
-        signal_hook::flag::register(signal_hook::consts::SIGPIPE, Arc::new(AtomicBool::new(false)))
-            .context("signals cannot be heard")?;
         let which = self.python_env.clone();
         let mut environment: Vec<(String, String)> = SEEN
             .iter()

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::client::{Client, Refused, segment};
 use crate::exit::hinted;
 use crate::python::Python;
+use crate::runtimes;
 use crate::tracking::{self, TrackedRun};
 
 /// A version as it was registered.
@@ -38,7 +39,7 @@ pub fn register(
     python: &Python,
 ) -> anyhow::Result<Registered> {
     let folder = root.join(&spec.path);
-    let model = Model::load(&folder)
+    let model = Model::load_with(&folder, &runtimes::unasked()?)
         .with_context(|| format!("the model `{name}` in `{}` cannot be served", folder.display()))?;
     let metrics = numbers_of(&root.join(&spec.metrics))?;
     let parity = compare_with_python(&model, &folder, python)

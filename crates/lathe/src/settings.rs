@@ -54,6 +54,19 @@ pub fn cache_folder() -> anyhow::Result<PathBuf> {
     base.ok_or_else(|| crate::exit::hinted("no cache folder is known", "set `LATHE_CACHE_DIR` or `HOME`"))
 }
 
+/// The folder for what Lathe needs and cannot make again by itself, as `~/.local/share/lathe`.
+pub fn data_folder() -> anyhow::Result<PathBuf> {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let base = variable("LATHE_DATA_DIR")
+        .or_else(|| variable("XDG_DATA_HOME").map(|base| base.join("lathe")))
+        .or_else(|| variable("HOME").map(|home| home.join(".local/share/lathe")));
+    base.ok_or_else(|| crate::exit::hinted("no data folder is known", "set `LATHE_DATA_DIR` or `HOME`"))
+}
+
 /// `.lathe/` ignores itself, so that a repository that nobody made a project stays clean.
 pub fn keep_state_out_of_git(root: &Path) -> anyhow::Result<()> {
     let folder = root.join(STATE_FOLDER);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use lathe_blob::Artifacts;
-use lathe_serving::{Facts, Model, PythonPermission};
+use lathe_serving::{Facts, Model, Runtimes};
 use lathe_store::Store;
 use lathe_types::Millis;
 use lathe_types::deployments::{Fault, LatencyHistogram, Role, TargetStats};
@@ -48,8 +48,8 @@ pub(super) struct Inner {
 /// What models may do.
 #[derive(Debug, Clone, Default)]
 pub struct ModelLimits {
-    /// Whether models that the native engine does not know may be answered by Python, and how.
-    pub python: Option<PythonPermission>,
+    /// What may answer for models that the native engine does not know, or is slower at.
+    pub runtimes: Runtimes,
     /// What all models may take of memory together.
     pub memory_bytes_max: Option<u64>,
 }
@@ -136,8 +136,8 @@ impl Deployments {
         Self::with(None, samples, None, None, now, limits)
     }
 
-    /// What answers for a version of a deployment or graph in this process: `native`, `python` or `graph`, and whether
-    /// that executes what a model holds.
+    /// What answers for a version of a deployment or graph in this process: `native`, `onnxruntime`, `python` or `graph`,
+    /// and whether that executes what a model holds.
     pub(crate) fn runtime_of(&self, deployment: &str, version: u32) -> Option<(&'static str, bool)> {
         let live = self.get(deployment)?;
         let model = live.of_version(version)?.model.as_ref().ok()?;
@@ -159,7 +159,7 @@ impl Deployments {
                 samples_dropped: AtomicU64::new(0),
                 payloads,
                 now,
-                shelf: Arc::new(Shelf::new(limits.memory_bytes_max, limits.python)),
+                shelf: Arc::new(Shelf::new(limits.memory_bytes_max, limits.runtimes)),
                 reload,
                 live: RwLock::default(),
                 failing: Mutex::default(),

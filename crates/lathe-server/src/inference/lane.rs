@@ -255,9 +255,9 @@ impl Served {
         loop {
             let batch = {
                 let mut queue = self.queue();
-                let batch = match self.facts.processes() {
-                    None => next_batch(&mut queue.waiting),
-                    Some(_) => queue.waiting.pop_front().into_iter().collect(),
+                let batch = match self.facts.batches() {
+                    true => next_batch(&mut queue.waiting),
+                    false => queue.waiting.pop_front().into_iter().collect(),
                 };
                 if batch.is_empty() {
                     return;

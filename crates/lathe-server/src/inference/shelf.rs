@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use lathe_blob::Artifacts;
-use lathe_serving::{Model, PythonPermission};
+use lathe_serving::{Model, Runtimes};
 use lathe_store::Store;
 
 use super::lane::Served;
@@ -15,7 +15,7 @@ use super::source::version_folder;
 /// The models of this process that may make room for others.
 pub(super) struct Shelf {
     pub(super) bytes_max: Option<u64>,
-    python: Option<PythonPermission>,
+    runtimes: Runtimes,
     /// One model is loaded at a time, so that two do not take the same room.
     turn: tokio::sync::Mutex<()>,
     known: Mutex<Vec<Weak<Served>>>,
@@ -55,10 +55,10 @@ impl Origin {
 }
 
 impl Shelf {
-    pub(super) fn new(bytes_max: Option<u64>, python: Option<PythonPermission>) -> Self {
+    pub(super) fn new(bytes_max: Option<u64>, runtimes: Runtimes) -> Self {
         Self {
             bytes_max,
-            python,
+            runtimes,
             turn: tokio::sync::Mutex::default(),
             known: Mutex::default(),
             requests: AtomicU64::new(0),
@@ -75,12 +75,8 @@ impl Shelf {
     /// Loads a model from its folder for the first time.
     pub(super) async fn load(self: &Arc<Self>, folder: &Path, origin: Origin) -> Result<Arc<Served>, String> {
         if self.bytes_max.is_none() {
-            let (folder, python) = (folder.to_owned(), self.python.clone());
-            return blocking(move || {
-                let model = Model::load_with(&folder, python.as_ref()).map_err(|error| error.to_string())?;
-                Ok(Arc::new(Served::new(model)))
-            })
-            .await;
+            let (folder, shelf) = (folder.to_owned(), self.clone());
+            return blocking(move || Ok(Arc::new(Served::new(shelf.open(&folder)?)))).await;
         }
         let _turn = self.turn.lock().await;
         let shelf = self.clone();
@@ -114,8 +110,16 @@ impl Shelf {
         .await
     }
 
+    fn open(&self, folder: &Path) -> Result<Model, String> {
+        let model = Model::load_with(folder, &self.runtimes).map_err(|error| error.to_string())?;
+        if let Some(choice) = model.facts().choice() {
+            tracing::info!(folder = %folder.display(), runtime = choice.runtime, reason = choice.reason, "model loaded");
+        }
+        Ok(model)
+    }
+
     fn read(&self, folder: &Path) -> Result<Model, String> {
-        let model = Model::load_with(folder, self.python.as_ref()).map_err(|error| error.to_string())?;
+        let model = self.open(folder)?;
         let needed = model.facts().memory_bytes();
         if let Some(bytes_max) = self.bytes_max.filter(|bytes_max| *bytes_max < needed) {
             return Err(format!(

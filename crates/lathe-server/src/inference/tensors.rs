@@ -4,15 +4,29 @@ use lathe_serving::{Column, Output, Signature, Table};
 
 use super::tensor::{Data, Tensor};
 
-/// One tensor a column, of shape [n] or [n, 1]; or a single one of shape [n, columns] in the model's order.
+/// One tensor a column, of shape [n] or [n, 1]; or a single one of shape [n, columns] in the model's order. A tensor that
+/// has columns of its name in the model, and of a model that leaves its columns open, may have more axes, and be one of
+/// several.
 pub(super) fn table(mut tensors: Vec<Tensor>, signature: &Signature) -> Result<Table, String> {
     let width = signature.inputs.len();
     let told = |error: lathe_serving::PredictError| error.to_string();
-    let is_column = |tensor: &Tensor| signature.inputs.iter().any(|column| column.name == tensor.name);
+    let has = |name: &str| signature.inputs.iter().any(|column| column.name == name);
+    let is_whole = |name: &str| signature.is_open() || has(&format!("{name}_0"));
+    for tensor in &mut tensors {
+        if let [rows, rest @ ..] = tensor.shape.as_slice()
+            && 1 < rest.len()
+            && is_whole(&tensor.name)
+            && let Some(columns) = rest.iter().try_fold(1usize, |all, size| all.checked_mul(*size))
+        {
+            tensor.shape = vec![*rows, columns];
+        }
+    }
+    let is_column = |tensor: &Tensor| has(&tensor.name);
     if let [only] = tensors.as_slice()
         && (!is_column(only) || width == 1 && matches!(only.shape.as_slice(), [_, 1]))
         && let [rows, columns] = *only.shape.as_slice()
     {
+        let width = if signature.is_open() { columns } else { width };
         if columns != width {
             return Err(format!(
                 "input `{}` has {columns} columns; the model takes {width}: {}",
@@ -26,24 +40,18 @@ pub(super) fn table(mut tensors: Vec<Tensor>, signature: &Signature) -> Result<T
                 let columns: Vec<Vec<_>> = (0..width)
                     .map(|column| words.iter().skip(column).step_by(width).cloned().collect())
                     .collect();
-                let columns: Vec<(&str, Column<'_>)> = signature
-                    .inputs
+                let names = match signature.is_open() {
+                    true => (0..width).map(|column| column.to_string()).collect(),
+                    false => signature.names().to_vec(),
+                };
+                let columns: Vec<(&str, Column<'_>)> = names
                     .iter()
                     .zip(&columns)
-                    .map(|(spec, words)| (spec.name.as_str(), Column::Words(words)))
+                    .map(|(name, words)| (name.as_str(), Column::Words(words)))
                     .collect();
                 Table::from_typed(&columns, signature).map_err(told)
             }
         };
-    }
-    if let Some(wrong) = tensors
-        .iter()
-        .find(|tensor| !matches!(tensor.shape.as_slice(), [_] | [_, 1]))
-    {
-        return Err(format!(
-            "input `{}` has the shape {:?}; a column has [n] or [n, 1]",
-            wrong.name, wrong.shape
-        ));
     }
     if let Some((index, repeated)) = tensors
         .iter()
@@ -53,6 +61,22 @@ pub(super) fn table(mut tensors: Vec<Tensor>, signature: &Signature) -> Result<T
         return Err(format!(
             "input {index} is called `{}` like one before it",
             repeated.name
+        ));
+    }
+    let tensors: Vec<Tensor> = tensors
+        .into_iter()
+        .flat_map(|tensor| match tensor.shape.as_slice() {
+            [rows, columns] if *columns != 1 && is_whole(&tensor.name) => split(&tensor, *rows, *columns),
+            _ => vec![tensor],
+        })
+        .collect();
+    if let Some(wrong) = tensors
+        .iter()
+        .find(|tensor| !matches!(tensor.shape.as_slice(), [_] | [_, 1]))
+    {
+        return Err(format!(
+            "input `{}` has the shape {:?}; a column has [n] or [n, 1]",
+            wrong.name, wrong.shape
         ));
     }
     let columns: Vec<(&str, Column<'_>)> = tensors
@@ -66,6 +90,22 @@ pub(super) fn table(mut tensors: Vec<Tensor>, signature: &Signature) -> Result<T
         })
         .collect();
     Table::from_typed(&columns, signature).map_err(told)
+}
+
+/// A matrix as its columns, each called by the tensor's name and its place.
+fn split(tensor: &Tensor, rows: usize, columns: usize) -> Vec<Tensor> {
+    fn column<T: Clone>(values: &[T], column: usize, columns: usize) -> Vec<T> {
+        values.iter().skip(column).step_by(columns).cloned().collect()
+    }
+    let part = |place| Tensor {
+        name: format!("{}_{place}", tensor.name),
+        shape: vec![rows],
+        data: match &tensor.data {
+            Data::Numbers(numbers) => Data::Numbers(column(numbers, place, columns)),
+            Data::Words(words) => Data::Words(column(words, place, columns)),
+        },
+    };
+    (0..columns).map(part).collect()
 }
 
 /// The outputs that were asked for by name, in that order; all if none was.

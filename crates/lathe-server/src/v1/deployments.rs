@@ -35,7 +35,7 @@ struct Seen {
 struct SeenTarget {
     #[serde(flatten)]
     target: Target,
-    /// `native` or `python`; none while this process does not answer for it.
+    /// `native`, `onnxruntime` or `python`; none while this process does not answer for it.
     runtime: Option<&'static str>,
     /// Whether answering executes what the model holds.
     executes_code: bool,

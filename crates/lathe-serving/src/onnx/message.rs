@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::tensor::{Data, Tensor};
 use super::wire::{Field, fields};
 use crate::error::Fault;
@@ -41,7 +43,7 @@ pub(super) struct Attribute {
 }
 
 /// An input or output of the model.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(super) struct Slot {
     pub(super) name: String,
     /// ONNX's number of the type; 0 where it is no tensor.
@@ -338,6 +340,14 @@ fn tensor(bytes: &[u8], folder: Option<&Path>) -> Result<(String, Tensor), Strin
 
 /// Values in a file beside the model.
 fn external(name: &str, place: &[&[u8]], folder: Option<&Path>) -> Result<Vec<u8>, String> {
+    let (location, offset, length) = location(name, place)?;
+    let folder = folder.ok_or_else(|| format!("the values of `{name}` lie in another file, `{location}`"))?;
+    crate::file::read_part(&folder.join(&location), folder, offset, length)
+        .map_err(|error| format!("the values of `{name}` cannot be read from `{location}`: {error}"))
+}
+
+/// The file, offset and length of values that lie outside the model's file; never outside its folder.
+pub(super) fn location(name: &str, place: &[&[u8]]) -> Result<(String, u64, Option<u64>), String> {
     let (mut location, mut offset, mut length) = (String::new(), 0u64, None);
     for entry in place {
         let (mut key, mut value) = (String::new(), String::new());
@@ -369,9 +379,7 @@ fn external(name: &str, place: &[&[u8]], folder: Option<&Path>) -> Result<Vec<u8
             "the values of `{name}` lie in `{location}`, outside the model's folder"
         ));
     }
-    let folder = folder.ok_or_else(|| format!("the values of `{name}` lie in another file, `{location}`"))?;
-    crate::file::read_part(&folder.join(&location), folder, offset, length)
-        .map_err(|error| format!("the values of `{name}` cannot be read from `{location}`: {error}"))
+    Ok((location, offset, length))
 }
 
 /// What ONNX calls the number of a type.

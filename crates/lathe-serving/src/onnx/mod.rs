@@ -1,153 +1,151 @@
 //! ONNX models: the operators of `ai.onnx.ml`, and the plain ones around them, in the precision of the graph and in the
-//! order in which onnxruntime computes. Graphs within graphs (`Scan`, `Loop`, `If`) are not here.
+//! order in which onnxruntime computes; anything else by ONNX Runtime (`runtime/`), where there is one. Graphs within
+//! graphs (`Scan`, `Loop`, `If`) are not here.
 
 mod elementwise;
+mod feed;
 mod kernel;
 mod matrix;
 mod message;
 mod ml;
+mod places;
 mod plan;
 mod reduce;
+mod runtime;
 mod shapes;
 mod tensor;
 mod width;
 mod wire;
 
+use std::borrow::Cow;
+use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::answers::{Answers, Output, OutputSpec, Values};
 use crate::error::Fault;
 use crate::predictor::{Input, Inputs, Predictor};
-use crate::signature::{ColumnType, Signature};
+use crate::signature::{InputSpec, Signature};
 use crate::{PredictError, Table};
+use feed::{Feed, Kind};
 use message::Slot;
 use plan::Plan;
 use tensor::{Data, Tensor};
 
 pub(crate) use message::is;
+pub use runtime::{OnnxRuntime, answer_over, library_of_wheel, onnxruntime_build};
 
 /// A graph that answers.
 #[derive(Debug)]
 pub(crate) struct Network {
     inputs: Inputs,
     feeds: Vec<Feed>,
-    plan: Plan,
+    engine: Box<dyn Engine>,
     outputs: Vec<OutputSpec>,
     names: Vec<Arc<str>>,
     /// How many rows the graph takes at once, if it takes only so many.
     rows: Option<usize>,
 }
 
-/// How an input of the graph is filled from a table.
-#[derive(Debug)]
-struct Feed {
-    name: String,
-    kind: Kind,
-    /// The axes after the rows; none of a flat input.
-    rest: Option<Vec<usize>>,
-    /// The columns of the table.
-    columns: Vec<usize>,
+/// What runs a graph.
+trait Engine: Debug + Send + Sync {
+    /// Answers the inputs, in the graph's order, by the outputs in the graph's order.
+    fn run(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, PredictError>;
+    /// What it is called.
+    fn runtime(&self) -> &'static str;
+    /// How many processes answer; none where this one does.
+    fn processes(&self) -> Option<usize> {
+        None
+    }
+    /// How much memory it takes, where that is known.
+    fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    Float,
-    Double,
-    Int,
-    Long,
-    Bool,
-    Text,
+impl Engine for Plan {
+    fn run(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, PredictError> {
+        self.run(inputs).map_err(PredictError::Shape)
+    }
+
+    fn runtime(&self) -> &'static str {
+        "native"
+    }
 }
 
 /// Inputs that a row may have.
 const WIDTH_MAX: usize = 1 << 22;
 
-/// Reads a model. Values that lie in files of their own are read from `folder`.
+/// Reads a model for the native engine. Values that lie in files of their own are read from `folder`.
 pub(crate) fn read(bytes: &[u8], folder: Option<&Path>) -> Result<Network, Fault> {
     let graph = message::model(bytes, folder)?;
-    if graph.inputs.is_empty() || graph.outputs.is_empty() {
-        return Err(Fault::Damaged("its graph has no inputs or no outputs".into()));
+    if let Some(other) = graph.inputs.iter().find(|slot| !Kind::is_native(slot.kind)) {
+        return Err(Fault::Unsupported(match other.kind {
+            0 => format!(
+                "the model's input `{}` is no tensor; the native engine takes tensors",
+                other.name
+            ),
+            kind => format!(
+                "the model's input `{}` is of the type {}; the native engine takes float, double, int32, int64, bool and string",
+                other.name,
+                message::kind_name(kind)
+            ),
+        }));
+    }
+    let open = |slot: &Slot| Some(width::of(&graph, &slot.name).unwrap_or(1));
+    let (feeds, columns, rows) = feeds(&graph.inputs, open)?;
+    let outputs = graph.outputs.clone();
+    Network::of(feeds, columns, rows, &outputs, Box::new(Plan::of(graph)?))
+}
+
+/// Makes ONNX Runtime answer for the model in a file, which holds these bytes.
+pub(crate) fn open(model: &Path, bytes: &[u8], runtime: &OnnxRuntime) -> Result<Network, Fault> {
+    let folder = model.parent().filter(|folder| !folder.as_os_str().is_empty());
+    places::check(bytes, folder.unwrap_or(Path::new(".")))?;
+    let (engine, interface) = runtime::start(model, runtime)
+        .map_err(|what| Fault::Unsupported(format!("ONNX Runtime cannot load the model: {what}")))?;
+    let is_open = |slot: &Slot| slot.shape.iter().skip(1).any(Option::is_none);
+    // Where the graph leaves a width open, what reads the input may tell it.
+    let graph = match interface.inputs.iter().any(is_open) {
+        true => message::model(bytes, folder).ok(),
+        false => None,
+    };
+    let open = |slot: &Slot| width::of(graph.as_ref()?, &slot.name);
+    let (feeds, columns, rows) = feeds(&interface.inputs, open)?;
+    Network::of(feeds, columns, rows, &interface.outputs, engine)
+}
+
+type Feeds = (Vec<Feed>, Vec<Input>, Option<usize>);
+
+/// How the inputs of a graph are filled, from which columns, and how many rows it takes if it takes only so many. `open`
+/// is asked for the sizes that the graph leaves open; where it does not know either, requests say it.
+fn feeds(inputs: &[Slot], open: impl Fn(&Slot) -> Option<usize>) -> Result<Feeds, Fault> {
+    if inputs.is_empty() {
+        return Err(Fault::Damaged("its graph has no inputs".into()));
     }
     let mut feeds = Vec::new();
-    let mut columns = Vec::new();
+    let mut columns: Vec<Input> = Vec::new();
     let mut rows = None;
-    for slot in &graph.inputs {
-        let (kind, column) = kind(slot)?;
-        let open = || width::of(&graph, &slot.name).unwrap_or(1);
-        let rest: Option<Vec<usize>> = match slot.shape.as_slice() {
-            [] => None,
-            [_] => None,
-            [_, rest @ ..] => Some(rest.iter().map(|size| size.unwrap_or_else(open)).collect()),
-        };
-        let width = rest
-            .iter()
-            .flatten()
-            .try_fold(1usize, |all, size| all.checked_mul(*size));
-        let width = width.filter(|width| columns.len() + width <= WIDTH_MAX);
-        let width = width.ok_or_else(|| Fault::Damaged(format!("its input `{}` is too large", slot.name)))?;
+    for slot in inputs {
+        let feed = Feed::new(slot, columns.len(), || open(slot))?;
+        let width = feed.columns.len();
+        if WIDTH_MAX < columns.len() + width {
+            return Err(Fault::Damaged(format!("its input `{}` is too large", slot.name)));
+        }
         if let Some(Some(fixed)) = slot.shape.first() {
             rows = Some(*fixed);
         }
-        feeds.push(Feed {
-            name: slot.name.clone(),
-            kind,
-            rest,
-            columns: (columns.len()..columns.len() + width).collect(),
-        });
         columns.extend((0..width).map(|index| Input {
             name: match width {
                 1 => slot.name.clone(),
                 _ => format!("{}_{index}", slot.name),
             },
-            kind: column,
-            words: kind == Kind::Text,
+            kind: feed.kind.column(),
+            words: feed.kind == Kind::Text,
         }));
+        feeds.push(feed);
     }
-    let names: Vec<Arc<str>> = graph
-        .outputs
-        .iter()
-        .map(|slot| slot.name.as_str().into())
-        .collect();
-    let declared = graph.outputs.iter().map(declared).collect();
-    let mut network = Network {
-        inputs: Inputs {
-            class: "ONNX".into(),
-            columns,
-            by_name: false,
-        },
-        feeds,
-        plan: Plan::of(graph)?,
-        outputs: declared,
-        names,
-        rows,
-    };
-    network.probe();
-    Ok(network)
-}
-
-fn kind(slot: &Slot) -> Result<(Kind, ColumnType), Fault> {
-    Ok(match slot.kind {
-        1 => (Kind::Float, ColumnType::Float),
-        11 => (Kind::Double, ColumnType::Double),
-        6 => (Kind::Int, ColumnType::Integer),
-        7 => (Kind::Long, ColumnType::Long),
-        9 => (Kind::Bool, ColumnType::Boolean),
-        8 => (Kind::Text, ColumnType::String),
-        0 => {
-            return Err(Fault::Unsupported(format!(
-                "the model's input `{}` is no tensor; the native engine takes tensors",
-                slot.name
-            )));
-        }
-        other => {
-            return Err(Fault::Unsupported(format!(
-                "the model's input `{}` is of the type {}; the native engine takes float, double, int32, int64, bool and string",
-                slot.name,
-                message::kind_name(other)
-            )));
-        }
-    })
+    Ok((feeds, columns, rows))
 }
 
 /// What the graph says of an output; a probe tells it better.
@@ -157,8 +155,8 @@ fn declared(slot: &Slot) -> OutputSpec {
         name: slot.name.as_str().into(),
         datatype: match slot.kind {
             11 => "FP64",
-            6 => "INT32",
-            7 => "INT64",
+            2..=6 => "INT32",
+            7 | 12 | 13 => "INT64",
             9 => "BOOL",
             8 => "BYTES",
             _ => "FP32",
@@ -171,8 +169,37 @@ fn declared(slot: &Slot) -> OutputSpec {
 }
 
 impl Network {
+    fn of(
+        feeds: Vec<Feed>,
+        columns: Vec<Input>,
+        rows: Option<usize>,
+        outputs: &[Slot],
+        engine: Box<dyn Engine>,
+    ) -> Result<Self, Fault> {
+        if outputs.is_empty() {
+            return Err(Fault::Damaged("its graph has no outputs".into()));
+        }
+        let mut network = Self {
+            inputs: Inputs {
+                class: "ONNX".into(),
+                columns,
+                by_name: false,
+            },
+            feeds,
+            engine,
+            outputs: outputs.iter().map(declared).collect(),
+            names: outputs.iter().map(|slot| slot.name.as_str().into()).collect(),
+            rows,
+        };
+        network.probe();
+        Ok(network)
+    }
+
     /// Answers a row of zeros, to see what answers look like. Not every model answers it: a word may be unknown.
     fn probe(&mut self) {
+        if self.is_open() {
+            return;
+        }
         let table = crate::table::zeros(&self.inputs.signature());
         if let Ok(answers) = self.predict(&table) {
             let spec = |output: &Output| OutputSpec {
@@ -186,11 +213,28 @@ impl Network {
 
     fn answer(&self, table: &Table, start: usize, end: usize) -> Result<Vec<Tensor>, PredictError> {
         let inputs = self
-            .feeds
+            .feeds_of(table)?
             .iter()
             .map(|feed| feed.tensor(table, start, end))
             .collect::<Result<_, _>>()?;
-        self.plan.run(inputs).map_err(PredictError::Shape)
+        self.engine.run(inputs)
+    }
+
+    /// How the inputs are filled from this table, which may be what says how wide they are.
+    fn feeds_of(&self, table: &Table) -> Result<Cow<'_, [Feed]>, PredictError> {
+        if !self.is_open() {
+            return Ok(Cow::Borrowed(&self.feeds));
+        }
+        let alone = self.feeds.len() == 1;
+        if !alone && !table.is_named() {
+            let names: Vec<&str> = self.feeds.iter().map(|feed| feed.name.as_str()).collect();
+            return Err(PredictError::Shape(format!(
+                "the model takes several inputs, each as a tensor of its name: `{}`",
+                names.join("`, `")
+            )));
+        }
+        let fitted = self.feeds.iter().map(|feed| feed.fitted(table, alone));
+        Ok(Cow::Owned(fitted.collect::<Result<_, _>>()?))
     }
 }
 
@@ -203,9 +247,36 @@ impl Predictor for Network {
         self.outputs.clone()
     }
 
+    fn processes(&self) -> Option<usize> {
+        self.engine.processes()
+    }
+
+    fn memory_bytes(&self) -> Option<u64> {
+        self.engine.memory_bytes()
+    }
+
+    fn runtime(&self) -> &'static str {
+        self.engine.runtime()
+    }
+
+    fn tensors(&self) -> Option<Vec<InputSpec>> {
+        let is_wide = |feed: &Feed| feed.is_open() || 1 < feed.columns.len();
+        let told = || self.feeds.iter().map(Feed::told).collect();
+        self.feeds.iter().any(is_wide).then(told)
+    }
+
+    fn is_open(&self) -> bool {
+        self.feeds.iter().any(Feed::is_open)
+    }
+
+    /// Requests of different widths cannot be put together.
+    fn batches(&self) -> bool {
+        !self.is_open()
+    }
+
     /// Tells the inputs to take the columns of a signature: by their names where all of them have inputs' names.
     fn bind(&mut self, signature: &Signature) {
-        if self.feeds.len() < 2 {
+        if self.feeds.len() < 2 || self.is_open() {
             return;
         }
         let names = signature.names();
@@ -290,98 +361,4 @@ fn output(name: &Arc<str>, tensor: Tensor, rows: usize) -> Result<Output, Predic
             Data::Text(values) => Values::Text(values.iter().map(|word| word.to_string()).collect()),
         },
     })
-}
-
-impl Feed {
-    fn tensor(&self, table: &Table, start: usize, end: usize) -> Result<Tensor, PredictError> {
-        let rows = end - start;
-        let data = match self.kind {
-            Kind::Text => Data::Text(self.collect(start, end, |row, column| word(table, row, column))?),
-            Kind::Float => Data::Float(self.numbers(table, start, end, |value| value as f32)?),
-            Kind::Double => Data::Double(self.numbers(table, start, end, |value| value)?),
-            Kind::Int => Data::Int(self.whole(table, start, end, |value| {
-                (f64::from(i32::MIN) <= value && value <= f64::from(i32::MAX)).then_some(value as i32)
-            })?),
-            Kind::Long => Data::Long(self.whole(table, start, end, |value| {
-                (i64::MIN as f64 <= value && value < i64::MAX as f64).then_some(value as i64)
-            })?),
-            Kind::Bool => Data::Bool(self.whole(table, start, end, |value| Some(value != 0.0))?),
-        };
-        let mut shape = vec![rows];
-        shape.extend(self.rest.iter().flatten());
-        Tensor::new(shape, data)
-            .map_err(|what| PredictError::Shape(format!("the input `{}`: {what}", self.name)))
-    }
-
-    fn collect<T>(
-        &self,
-        start: usize,
-        end: usize,
-        mut value: impl FnMut(usize, usize) -> Result<T, PredictError>,
-    ) -> Result<Vec<T>, PredictError> {
-        let mut values = Vec::with_capacity((end - start) * self.columns.len());
-        for row in start..end {
-            for column in &self.columns {
-                values.push(value(row, *column)?);
-            }
-        }
-        Ok(values)
-    }
-
-    fn numbers<T>(
-        &self,
-        table: &Table,
-        start: usize,
-        end: usize,
-        convert: impl Fn(f64) -> T,
-    ) -> Result<Vec<T>, PredictError> {
-        let width = table.names().len();
-        if self.columns.len() == width {
-            let values = &table.numbers()[start * width..end * width];
-            return Ok(values.iter().map(|value| convert(*value)).collect());
-        }
-        self.collect(start, end, |row, column| Ok(convert(table.row(row)[column])))
-    }
-
-    fn whole<T>(
-        &self,
-        table: &Table,
-        start: usize,
-        end: usize,
-        convert: impl Fn(f64) -> Option<T>,
-    ) -> Result<Vec<T>, PredictError> {
-        self.collect(start, end, |row, column| {
-            let value = table.row(row)[column];
-            let column = || table.names()[column].clone();
-            if !value.is_finite() {
-                return Err(PredictError::NotFinite {
-                    column: column(),
-                    row,
-                    missing_ok: false,
-                });
-            }
-            convert(value).ok_or_else(|| PredictError::WrongValue {
-                column: column(),
-                row,
-                value: value.to_string(),
-                expected: "whole number that the graph's type holds",
-            })
-        })
-    }
-}
-
-fn word(table: &Table, row: usize, column: usize) -> Result<Arc<str>, PredictError> {
-    match table.words(column).map(|words| words[row].clone()) {
-        Some(Some(word)) => Ok(word),
-        found => Err(PredictError::WrongValue {
-            column: table.names()[column].clone(),
-            row,
-            value: if found.is_some() {
-                "null".into()
-            } else {
-                "a number".into()
-            },
-            expected: "string",
-        }),
-    }
 }

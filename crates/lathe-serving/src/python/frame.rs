@@ -1,20 +1,13 @@
 //! Tables and answers as they go to a process and come back.
 
-use std::io::{self, Read};
-
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::answers::{Output, Values};
 use crate::mlmodel::TensorSpec;
+use crate::processes::frame::{self, Header, numbers};
 use crate::{Answers, PredictError, Table};
 
-/// Bounds what a process can make us hold.
-const HEADER_BYTES_MAX: usize = 256 << 20;
-/// Bounds what a process can make us hold.
-const BODY_BYTES_MAX: u64 = 1 << 30;
-
-/// A frame: the header led by its length, the numbers led by theirs.
+/// A request: what the table is, and its numbers.
 pub(super) fn request(table: &Table, tensors: &[TensorSpec]) -> Vec<u8> {
     let mut words = Map::new();
     for column in 0..table.names().len() {
@@ -37,70 +30,12 @@ pub(super) fn request(table: &Table, tensors: &[TensorSpec]) -> Vec<u8> {
         "words": words,
         "tensors": tensors,
     });
-    let header = header.to_string();
-    let numbers = table.numbers();
-    let mut bytes = Vec::with_capacity(12 + header.len() + 8 * numbers.len());
-    bytes.extend((header.len() as u32).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend((8 * numbers.len() as u64).to_le_bytes());
-    for number in numbers {
-        bytes.extend(number.to_le_bytes());
-    }
-    bytes
-}
-
-/// What a process says.
-#[derive(Debug, Deserialize)]
-pub(super) struct Header {
-    /// It loaded the model.
-    #[serde(default)]
-    pub(super) ready: bool,
-    /// It cannot go on.
-    pub(super) failed: Option<String>,
-    /// The model does not answer this request.
-    raised: Option<String>,
-    #[serde(default)]
-    outputs: Vec<Told>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Told {
-    name: String,
-    kind: String,
-    width: Option<usize>,
-    #[serde(default)]
-    bytes: usize,
-    #[serde(default)]
-    json: Value,
-    keys: Option<Vec<Value>>,
-}
-
-/// Reads a frame.
-pub(super) fn read(from: &mut impl Read) -> io::Result<(Header, Vec<u8>)> {
-    let mut length = [0; 4];
-    from.read_exact(&mut length)?;
-    let length = u32::from_le_bytes(length) as usize;
-    if HEADER_BYTES_MAX < length {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let header = bytes(from, length as u64)?;
-    let mut length = [0; 8];
-    from.read_exact(&mut length)?;
-    let length = u64::from_le_bytes(length);
-    if BODY_BYTES_MAX < length {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    Ok((serde_json::from_slice(&header)?, bytes(from, length)?))
-}
-
-/// So many bytes; a length that is never filled takes no memory.
-fn bytes(from: &mut impl Read, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = from.take(length).read_to_end(&mut bytes)?;
-    if (read as u64) < length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(bytes)
+    let numbers: Vec<u8> = table
+        .numbers()
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    frame::frame(&header.to_string(), &numbers)
 }
 
 /// The answers that a frame tells.
@@ -152,10 +87,6 @@ pub(super) fn answers(header: &Header, mut body: &[u8]) -> Result<Answers, Predi
     }
 }
 
-fn numbers<const N: usize, T>(raw: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-    raw.as_chunks::<N>().0.iter().map(|chunk| read(*chunk)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,15 +118,5 @@ mod tests {
             told(json!({ "raised": "x" }), b""),
             Err(PredictError::Raised(_))
         ));
-    }
-
-    #[test]
-    fn a_frame_that_breaks_off_or_boasts_is_no_frame() {
-        let whole = [&2u32.to_le_bytes()[..], b"{}", &0u64.to_le_bytes()].concat();
-        assert!(read(&mut whole.as_slice()).is_ok());
-        assert!(read(&mut &whole[..whole.len() - 1]).is_err());
-        assert!(read(&mut &u32::MAX.to_le_bytes()[..]).is_err());
-        let boast = [&2u32.to_le_bytes()[..], b"{}", &u64::MAX.to_le_bytes()].concat();
-        assert!(read(&mut boast.as_slice()).is_err());
     }
 }

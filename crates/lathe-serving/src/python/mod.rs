@@ -3,19 +3,19 @@
 //! checked here before; what they do to themselves ends with them.
 
 mod frame;
-mod pool;
-mod process;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::answers::{OutputSpec, PREDICTIONS};
 use crate::mlmodel::TensorSpec;
 use crate::predictor::{Inputs, Predictor};
+use crate::processes::{Plan, Pool};
 use crate::{Answers, LoadError, PredictError, Table};
-use pool::Pool;
 
 /// What a process is taken to need where the system does not tell: MLflow and a common library.
 const PROCESS_BYTES: u64 = 400 << 20;
@@ -75,7 +75,26 @@ impl PythonModel {
             what: format!("Python cannot load the model: {what}"),
         };
         let python = (permission.interpreter)(folder).map_err(failed)?;
-        let pool = Pool::start(process::Plan::new(folder, python, checked, permission)).map_err(failed)?;
+        let settings = json!({
+            "model": folder,
+            "checked": checked,
+            "memory": permission.memory_bytes_max,
+            "network": permission.network,
+        });
+        let plan = Plan {
+            name: "Python process",
+            program: python,
+            arguments: vec![
+                "-c".into(),
+                include_str!("worker.py").into(),
+                settings.to_string(),
+            ],
+            folder: folder.to_owned(),
+            environment: permission.environment.clone(),
+            processes: permission.processes.max(1),
+            timeout: permission.timeout,
+        };
+        let (pool, _) = Pool::start(plan).map_err(failed)?;
         Ok(Self {
             inputs: Inputs {
                 class: "MLflow pyfunc".into(),
@@ -129,5 +148,14 @@ impl Predictor for PythonModel {
 
     fn processes(&self) -> Option<usize> {
         Some(self.processes)
+    }
+
+    fn runtime(&self) -> &'static str {
+        "python"
+    }
+
+    /// A model may look at all rows together.
+    fn batches(&self) -> bool {
+        false
     }
 }

@@ -8,7 +8,7 @@ use super::Call;
 use crate::exit::Outcome;
 use crate::settings::{Place, STATE_FOLDER};
 use crate::terminal::{self, Style, paint};
-use crate::{clock, process, python};
+use crate::{clock, onnxruntime, process, python};
 
 /// Check this machine: ports, disk, fsync speed, clock, database, Python, versions.
 ///
@@ -80,6 +80,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         database(call),
         python_check(&call.folder),
         uv(),
+        onnx_runtime(),
         tool(
             "git",
             &call.folder,
@@ -246,6 +247,16 @@ fn uv() -> Check {
         None => Check::ok(
             "uv",
             "not on PATH; taken from its Python package when an environment is made",
+        ),
+    }
+}
+
+fn onnx_runtime() -> Check {
+    match onnxruntime::unnamed().first() {
+        Some(found) => Check::ok("onnxruntime", found.path.display().to_string()),
+        None => Check::ok(
+            "onnxruntime",
+            "not found; `lathe runtime install` gets it for the ONNX models that need it",
         ),
     }
 }

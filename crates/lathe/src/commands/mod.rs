@@ -28,6 +28,7 @@ pub mod import;
 pub mod init;
 pub mod lineage;
 pub mod metrics;
+pub mod onnx_worker;
 pub mod params;
 pub mod permission;
 pub mod plots;
@@ -35,6 +36,7 @@ pub mod predict;
 pub mod reproduce;
 pub mod rollback;
 pub mod run;
+pub mod runtime;
 pub mod selection;
 pub mod serve;
 pub mod server;
@@ -179,6 +181,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Worker(args) => worker::execute(args, &call),
         Command::Serve(args) => serve::execute(args, &call),
         Command::Predict(args) => predict::execute(args, &call),
+        Command::Runtime(args) => runtime::execute(args, &call),
+        Command::OnnxWorker(args) => onnx_worker::execute(args),
         Command::Gate(args) => gate::execute(args, &call),
         Command::Deploy(args) => deploy::execute(args, &call),
         Command::Rollback(args) => rollback::execute(args, &call),

@@ -165,7 +165,7 @@ async fn score(
     anyhow::ensure!(labels.len() == rows.len(), "a label of `{model}` is not a number");
     let spec = spec.clone();
     let task = tokio::task::spawn_blocking(move || -> anyhow::Result<Map<String, Value>> {
-        let model = Model::load(&folder)?;
+        let model = Model::load_with(&folder, &crate::runtimes::unasked()?)?;
         let answers = model
             .predict(&crate::registration::table_of(&model, &features)?)?
             .numbers()?;

@@ -93,10 +93,10 @@ pub(super) async fn model_metadata(
     let asked = asked.into_inner();
     let live = named(&all, &asked)?;
     let model = live.stable_model_or_refuse()?;
-    let inputs = model.signature().inputs.iter().map(|column| TensorMetadata {
-        name: column.name.clone(),
-        datatype: column.kind.oip_datatype().into(),
-        shape: vec![-1],
+    let inputs = model.inputs().iter().map(|input| TensorMetadata {
+        name: input.name.clone(),
+        datatype: input.datatype.into(),
+        shape: input.shape.clone(),
     });
     let outputs = model.outputs().into_iter().map(|output| TensorMetadata {
         name: output.name.to_string(),
@@ -119,10 +119,10 @@ pub(super) async fn model_config(
     let asked = asked.into_inner();
     let live = named(&all, &asked)?;
     let model = live.stable_model_or_refuse()?;
-    let input = model.signature().inputs.iter().map(|column| ModelInput {
-        name: column.name.clone(),
-        data_type: convert::config_type(column.kind.oip_datatype()),
-        dims: vec![-1],
+    let input = model.inputs().iter().map(|input| ModelInput {
+        name: input.name.clone(),
+        data_type: convert::config_type(input.datatype),
+        dims: input.shape.clone(),
     });
     let output = model.outputs().into_iter().map(|output| ModelOutput {
         name: output.name.to_string(),

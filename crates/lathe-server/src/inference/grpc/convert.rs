@@ -95,8 +95,16 @@ fn contents(values: &Values) -> InferTensorContents {
 pub(super) fn config_type(datatype: &str) -> i32 {
     let known = match datatype {
         "BOOL" => ConfigType::Bool,
+        "UINT8" => ConfigType::Uint8,
+        "UINT16" => ConfigType::Uint16,
+        "UINT32" => ConfigType::Uint32,
+        "UINT64" => ConfigType::Uint64,
+        "INT8" => ConfigType::Int8,
+        "INT16" => ConfigType::Int16,
         "INT32" => ConfigType::Int32,
         "INT64" => ConfigType::Int64,
+        "FP16" => ConfigType::Fp16,
+        "BF16" => ConfigType::Bf16,
         "FP32" => ConfigType::Fp32,
         "FP64" => ConfigType::Fp64,
         "BYTES" => ConfigType::String,

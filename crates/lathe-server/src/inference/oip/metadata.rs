@@ -50,10 +50,9 @@ pub(super) async fn version(
 fn metadata(live: &Live) -> Result<Json<Value>, ErrorReply> {
     let model = live.stable_model_or_refuse()?;
     let inputs: Vec<Value> = model
-        .signature()
-        .inputs
+        .inputs()
         .iter()
-        .map(|column| json!({ "name": column.name, "datatype": column.kind.oip_datatype(), "shape": [-1] }))
+        .map(|input| json!({ "name": input.name, "datatype": input.datatype, "shape": input.shape }))
         .collect();
     let outputs: Vec<Value> = model
         .outputs()
@@ -66,11 +65,20 @@ fn metadata(live: &Live) -> Result<Json<Value>, ErrorReply> {
         "platform": platform(model),
         "inputs": inputs,
         "outputs": outputs,
+        "parameters": parameters(model),
     });
     if let Some(members) = live.members() {
         told["properties"] = json!({ "members": members });
     }
     Ok(Json(told))
+}
+
+/// What answers, and why, where something else might.
+fn parameters(model: &lathe_serving::Facts) -> Value {
+    match model.choice() {
+        Some(choice) => json!({ "runtime": choice.runtime, "runtime_reason": choice.reason }),
+        None => json!({ "runtime": model.runtime() }),
+    }
 }
 
 /// What answers, as the protocol's `platform`.
@@ -138,10 +146,9 @@ pub(super) async fn version_config(
 fn configuration(live: &Live) -> Result<Json<Value>, ErrorReply> {
     let model = live.stable_model_or_refuse()?;
     let inputs: Vec<Value> = model
-        .signature()
-        .inputs
+        .inputs()
         .iter()
-        .map(|column| json!({ "name": column.name, "data_type": config_type(column.kind.oip_datatype()), "dims": [-1] }))
+        .map(|input| json!({ "name": input.name, "data_type": config_type(input.datatype), "dims": input.shape }))
         .collect();
     let outputs: Vec<Value> = model
         .outputs()
@@ -157,7 +164,16 @@ fn configuration(live: &Live) -> Result<Json<Value>, ErrorReply> {
         "max_batch_size": 0,
         "input": inputs,
         "output": outputs,
+        "parameters": words(&parameters(model)),
     })))
+}
+
+/// Parameters as Triton's configuration has them.
+fn words(parameters: &Value) -> Value {
+    let entries = parameters.as_object().into_iter().flatten();
+    entries
+        .map(|(name, value)| (name.clone(), json!({ "string_value": value })))
+        .collect()
 }
 
 /// Triton's configuration calls texts strings.

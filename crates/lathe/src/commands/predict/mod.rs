@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::Call;
 use crate::exit::{Outcome, hinted};
-use crate::python_models::PythonArgs;
+use crate::runtimes::RuntimeArgs;
 use crate::{model_source, terminal};
 use journal::Journal;
 use read::{Piece, Reader};
@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(short, long, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
     #[command(flatten)]
-    python: PythonArgs,
+    runtimes: RuntimeArgs,
 }
 
 /// How rows are written down.
@@ -96,7 +96,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let (read, write) = (format(args.from, &args.input)?, format(args.to, &args.output)?);
     let (input, output) = (at(&args.input), at(&args.output));
     let source = model_source::find(call, &args.model)?;
-    let model = Model::load_with(&source.path, args.python.permission()?.as_ref())
+    let model = Model::load_with(&source.path, &args.runtimes.runtimes()?)
         .with_context(|| format!("the model `{}` cannot be used", args.model))?;
     let threads = match (args.jobs, model.processes()) {
         (Some(jobs), _) => jobs.into(),

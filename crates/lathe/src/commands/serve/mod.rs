@@ -2,21 +2,21 @@ mod cache;
 mod follow;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::anyhow;
 use lathe_server::connections::Tls;
 use lathe_server::inference::{self, Deployments, ModelLimits};
-use lathe_serving::Model;
+use lathe_serving::{Facts, Model};
 use tokio::sync::mpsc;
 
 use self::follow::{Followed, Follower};
 use super::Call;
 use crate::exit::{Outcome, hint, hinted};
 use crate::model_memory::MemoryArgs;
-use crate::python_models::PythonArgs;
+use crate::runtimes::RuntimeArgs;
 use crate::settings::Place;
 use crate::{clock, model_source, process, terminal};
 
@@ -38,6 +38,7 @@ const SAMPLES_MAX: usize = 16_384;
 ///   lathe serve --server http://ml.example:5000        every deployment of a server; goes on without it
 ///   lathe serve ./model --tls-cert chain.pem --tls-key key.pem
 ///   lathe serve ./model --allow-python                 any MLflow model; executes what it holds
+///   lathe serve model.onnx --runtime onnxruntime       by ONNX Runtime, whatever the native engine knows
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -70,7 +71,7 @@ pub struct Args {
     #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
-    python: PythonArgs,
+    runtimes: RuntimeArgs,
 }
 
 /// Serves until asked to stop.
@@ -93,7 +94,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     // Of an alias alone the server keeps no samples.
     let sender = matches!(followed, Followed::Deployments).then_some(sender);
     let limits = ModelLimits {
-        python: args.python.permission()?,
+        runtimes: args.runtimes.runtimes()?,
         memory_bytes_max: args.memory.models_memory,
     };
     let deployments = Deployments::told(sender, clock::now, limits);
@@ -109,7 +110,8 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         Some(_) => args.name.as_str(),
         None => "what the server deploys",
     };
-    let served = runtime.block_on(answer(&args, call, name, started, inference::alone(deployments)));
+    let router = inference::alone(deployments);
+    let served = runtime.block_on(answer(&args, call, name, started, router, None));
     stop.store(true, Ordering::SeqCst);
     following.thread().unpark();
     // Its last report ends or fails within seconds.
@@ -157,13 +159,28 @@ fn execute_alone(args: &Args, call: &Call, started: Instant) -> anyhow::Result<O
     let named = args.model.as_deref().unwrap_or_default();
     let source = model_source::find(call, named)?;
     let path = source.path.clone();
-    let python = args.python.permission()?;
-    let reload =
-        Box::new(move || Model::load_with(&path, python.as_ref()).map_err(|error| error.to_string()));
+    let runtimes = args.runtimes.runtimes()?;
+    let loaded = Arc::new(OnceLock::new());
+    let told = loaded.clone();
+    let reload = Box::new(move || {
+        let model = Model::load_with(&path, &runtimes).map_err(|error| error.to_string())?;
+        // Of what is loaded again the log tells.
+        if told.set(model.facts().clone()).is_err()
+            && let Some(choice) = model.facts().choice()
+        {
+            tracing::info!(
+                runtime = choice.runtime,
+                reason = choice.reason,
+                "model loaded again"
+            );
+        }
+        Ok(model)
+    });
     let router = inference::standalone(&args.name, reload, clock::now)
         .map_err(|reason| anyhow!(reason).context(format!("the model `{named}` cannot be served")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(answer(args, call, &args.name, started, router))
+    let facts = loaded.get().map(|facts| &**facts);
+    runtime.block_on(answer(args, call, &args.name, started, router, facts))
 }
 
 /// Answers until asked to stop.
@@ -173,6 +190,7 @@ async fn answer(
     name: &str,
     started: Instant,
     router: axum::Router,
+    facts: Option<&Facts>,
 ) -> anyhow::Result<Outcome> {
     let stop = process::Stop::listen()?;
     let listener = listen(args.host, args.port).await?;
@@ -194,10 +212,20 @@ async fn answer(
         }
         None => None,
     };
+    if let Some(facts) = facts {
+        told["runtime"] = facts.runtime().into();
+        if let Some(choice) = facts.choice() {
+            told["runtime_reason"] = choice.reason.as_str().into();
+            told["runtime_measured"] = serde_json::to_value(choice.measured)?;
+        }
+    }
     if call.json {
         terminal::print_json(&told)?;
     } else {
         println!("{name} is ready at {url} ({ready_ms} ms)");
+        if let Some(choice) = facts.and_then(Facts::choice) {
+            println!("{} answers: {}", choice.runtime, choice.reason);
+        }
     }
     match second {
         None => process::serve_until_stopped(listener, router, tls, stop).await,

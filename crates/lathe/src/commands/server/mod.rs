@@ -19,7 +19,7 @@ use super::store_args::StoreArgs;
 use crate::exit::{Outcome, hint, hinted};
 use crate::model_memory::MemoryArgs;
 use crate::project::ProjectFile;
-use crate::python_models::PythonArgs;
+use crate::runtimes::RuntimeArgs;
 use crate::wiring::{self, PartOptions};
 use crate::{clock, jobs, payloads, process, terminal};
 
@@ -88,7 +88,7 @@ pub struct Args {
     #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
-    python: PythonArgs,
+    runtimes: RuntimeArgs,
     /// Print help. (`-h` is the host, as in `mlflow server`.)
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -139,7 +139,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             },
             truncate_long_values: args.truncate_long_values,
             models: ModelLimits {
-                python: args.python.permission()?,
+                runtimes: args.runtimes.runtimes()?,
                 memory_bytes_max: args.memory.models_memory,
             },
         };

@@ -18,7 +18,7 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
 
@@ -36,14 +36,16 @@ struct State {
     alive: Vec<bool>,
     /// Ends and failed starts since the last answer.
     failures: u32,
+    /// What the first process said of the model.
+    ready: Option<Header>,
     /// Why the last process that was started did not become ready.
     trouble: Option<String>,
     stopped: bool,
 }
 
 impl Pool {
-    /// Starts the processes; returns when the first is ready, or tells why none will be.
-    pub(super) fn start(plan: Plan) -> Result<Self, String> {
+    /// Starts the processes; returns when the first is ready, with what it says of the model, or tells why none will be.
+    pub(crate) fn start(plan: Plan) -> Result<(Self, Header), String> {
         let processes = plan.processes;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
@@ -57,28 +59,31 @@ impl Pool {
         for number in 0..processes {
             let shared = pool.shared.clone();
             std::thread::Builder::new()
-                .name("python".into())
+                .name("processes".into())
                 .spawn(move || shared.keep(number))
                 .map_err(|error| format!("no thread can be started: {error}"))?;
         }
         let mut state = pool.shared.state();
-        while state.idle.is_empty() {
+        let ready = loop {
+            if let Some(ready) = state.ready.take() {
+                break ready;
+            }
             if let Some(trouble) = state.trouble.take() {
                 return Err(trouble);
             }
             state = pool.shared.wait(state, LOOK_EVERY);
-        }
+        };
         drop(state);
-        Ok(pool)
+        Ok((pool, ready))
     }
 
     /// What one process takes now, where the system tells.
-    pub(super) fn memory_bytes(&self) -> Option<u64> {
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
         self.shared.state().idle.first()?.memory_bytes()
     }
 
     /// Lets the next free process answer.
-    pub(super) fn ask(&self, request: &[u8]) -> Result<(Header, Vec<u8>), PredictError> {
+    pub(crate) fn ask(&self, request: &[u8]) -> Result<(Header, Vec<u8>), PredictError> {
         let mut process = self.shared.take(Instant::now() + WAIT_MAX)?;
         let until = Instant::now() + self.shared.plan.timeout;
         let told = process.ask(request, until);
@@ -125,8 +130,9 @@ impl Shared {
                 return;
             }
             match started {
-                Ok(process) => {
+                Ok((process, ready)) => {
                     state.trouble = None;
+                    state.ready = Some(ready);
                     state.alive[number] = true;
                     state.idle.push(process);
                     self.changed.notify_all();
@@ -173,14 +179,16 @@ impl Shared {
             }
             if let Some(trouble) = state.trouble.as_ref().filter(|_| !state.alive.contains(&true)) {
                 return Err(PredictError::Away(format!(
-                    "the model's Python process cannot be started: {trouble}"
+                    "the model's {} cannot be started: {trouble}",
+                    self.plan.name
                 )));
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(PredictError::Away(
-                    "no Python process of the model is free".into(),
-                ));
+                return Err(PredictError::Away(format!(
+                    "no {} of the model is free",
+                    self.plan.name
+                )));
             }
             state = self.wait(state, left);
         }

@@ -1,16 +1,13 @@
 //! One process that answers for a model.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
-use super::PythonPermission;
 use super::frame::{self, Header};
 
 /// Libraries are imported, and large models read.
@@ -18,32 +15,18 @@ const START_MAX: Duration = Duration::from_secs(300);
 
 /// How processes of a model are started.
 #[derive(Debug)]
-pub(super) struct Plan {
-    python: PathBuf,
-    folder: PathBuf,
-    settings: String,
-    environment: Vec<(String, String)>,
-    pub(super) processes: usize,
-    pub(super) timeout: Duration,
-}
-
-impl Plan {
-    pub(super) fn new(folder: &Path, python: PathBuf, checked: bool, permission: &PythonPermission) -> Self {
-        let settings = json!({
-            "model": folder,
-            "checked": checked,
-            "memory": permission.memory_bytes_max,
-            "network": permission.network,
-        });
-        Self {
-            python,
-            folder: folder.to_owned(),
-            settings: settings.to_string(),
-            environment: permission.environment.clone(),
-            processes: permission.processes.max(1),
-            timeout: permission.timeout,
-        }
-    }
+pub(crate) struct Plan {
+    /// What errors call one.
+    pub(crate) name: &'static str,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// Where they work.
+    pub(crate) folder: PathBuf,
+    /// They see no other variables.
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) processes: usize,
+    /// A call that takes longer ends its process.
+    pub(crate) timeout: Duration,
 }
 
 /// A process; it ends when this is dropped.
@@ -51,6 +34,7 @@ impl Plan {
 pub(super) struct Process {
     child: Child,
     link: UnixStream,
+    name: &'static str,
     /// Which of the model's processes it is.
     pub(super) number: usize,
 }
@@ -65,12 +49,12 @@ pub(super) enum Broken {
 }
 
 impl Process {
-    /// Starts a process and waits until it has loaded the model.
-    pub(super) fn start(plan: &Plan, number: usize) -> Result<Self, String> {
-        let failed = |error: io::Error| format!("`{}` cannot be started: {error}", plan.python.display());
+    /// Starts a process and waits until it has loaded the model; tells what it says of that.
+    pub(super) fn start(plan: &Plan, number: usize) -> Result<(Self, Header), String> {
+        let failed = |error: io::Error| format!("`{}` cannot be started: {error}", plan.program.display());
         let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-        let child = Command::new(&plan.python)
-            .args(["-c", include_str!("worker.py"), &plan.settings])
+        let child = Command::new(&plan.program)
+            .args(&plan.arguments)
             .current_dir(&plan.folder)
             .env_clear()
             .envs(plan.environment.iter().map(|(name, value)| (name, value)))
@@ -82,10 +66,11 @@ impl Process {
         let mut process = Self {
             child,
             link: ours,
+            name: plan.name,
             number,
         };
         match process.hear(Instant::now() + START_MAX) {
-            Ok((Header { ready: true, .. }, _)) => Ok(process),
+            Ok((header, _)) if header.ready => Ok((process, header)),
             Ok((header, _)) => Err(header
                 .failed
                 .unwrap_or_else(|| "its process says nothing of it".into())),
@@ -112,7 +97,8 @@ impl Process {
             link: &self.link,
             until,
         };
-        frame::read(&mut timed).map_err(|error| self.broken(&error))
+        // It says nothing but the answer, so nothing is left in the buffer.
+        frame::read(&mut BufReader::new(&mut timed)).map_err(|error| self.broken(&error))
     }
 
     fn broken(&mut self, error: &io::Error) -> Broken {
@@ -124,15 +110,13 @@ impl Process {
         while self.is_alive() && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(5));
         }
+        let name = self.name;
         let how = match self.child.try_wait() {
             Ok(Some(status)) => match status.signal() {
-                Some(signal) => format!("its Python process was ended by signal {signal}"),
-                None => format!(
-                    "its Python process ended with {}",
-                    status.code().unwrap_or_default()
-                ),
+                Some(signal) => format!("its {name} was ended by signal {signal}"),
+                None => format!("its {name} ended with {}", status.code().unwrap_or_default()),
             },
-            _ => format!("its Python process cannot be understood: {error}"),
+            _ => format!("its {name} cannot be understood: {error}"),
         };
         Broken::Ended(how)
     }
