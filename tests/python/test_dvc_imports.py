@@ -222,3 +222,51 @@ def test_data_goes_straight_to_the_remote(twins, web, tmp_path):
     assert "nothing at" in lathe("add", "--to-remote", "../nowhere", cwd=ours, code=1).stderr
     assert "overlaps" in lathe("add", "--to-remote", "../program.sh", "-o", "large/a", cwd=ours, code=1).stderr
     assert "is made by" not in lathe("add", "--to-remote", "large", cwd=ours).stderr
+
+
+def test_whoever_clones_a_project_gets_what_it_imported(twins, other, web, tmp_path):
+    folder, url = web
+    (folder / "f.txt").write_text("f\n")
+    third = tmp_path / "third"
+    third.mkdir()
+    git(third, "init", "--quiet", "-b", "main")
+    dvc(third, "init")
+    dvc(third, "import", "../other", "data", "-o", "again")
+    git(third, "add", "--all")
+    git(third, "commit", "--quiet", "-m", "first")
+    names = ["data", "renamed.csv", "x.py", "chained", "f.txt", "later.txt"]
+    for twin in twins:
+        dvc(twin, "import", "../other", "data")
+        dvc(twin, "import", "../other", "one.csv", "-o", "renamed.csv")
+        dvc(twin, "import", "../other", "code/x.py")
+        dvc(twin, "import", "../third", "again", "-o", "chained")
+        # Nothing of it was ever downloaded.
+        dvc(twin, "import-url", "--no-download", f"{url}/f.txt")
+        dvc(twin, "import", "--no-download", "../other", "data/a", "-o", "later.txt")
+        shutil.rmtree(twin / ".dvc/cache", ignore_errors=True)
+        for name in names:
+            shutil.rmtree(twin / name) if (twin / name).is_dir() else (twin / name).unlink(missing_ok=True)
+    shutil.rmtree(third / ".dvc/cache")
+    ours, theirs = twins
+    # There is no remote, and none is needed.
+    both(twins, "pull")
+    assert (ours / "f.txt").read_text() == "f\n" and (ours / "chained/sub/b").read_text() == "b\n"
+    for name in names:
+        assert (ours / name).exists() and (theirs / name).exists(), name
+        # What was never downloaded is written down now; DVC leaves that to `update`.
+        same_file = (ours / f"{name}.dvc").read_text() == (theirs / f"{name}.dvc").read_text()
+        assert same_file == (name not in ("f.txt", "later.txt")), name
+    assert "up to date" in dvc(ours, "status")
+    assert lathe("status", "--quiet", "--no-updates", cwd=ours).stdout == ""
+    shutil.rmtree(ours / ".dvc/cache")
+    shutil.rmtree(ours / "data")
+    write([ours], {"dvc.yaml": "stages:\n  a:\n    cmd: cp data/a a\n    deps: [data/a]\n    outs: [a]\n"})
+    lathe("fetch", "x.py.dvc", cwd=ours)
+    dvc(ours, "remote", "add", "-d", "store", str(tmp_path / "empty-store"))
+    lathe("run", "--pull", cwd=ours)
+    assert (ours / "a").read_text() == "a\n"
+    # What is not there any more is told, and nothing else takes its place.
+    shutil.rmtree(ours / ".dvc/cache")
+    (ours / "data/a").unlink()
+    shutil.move(other, tmp_path / "moved")
+    assert "`data` is imported" in lathe("pull", "data.dvc", cwd=ours, code=1).stderr

@@ -1,9 +1,11 @@
 """Remotes behind real servers: WebDAV, a mere HTTP server, SSH, S3."""
 
+import hashlib
 import json
 import os
 import pathlib
 import shutil
+import sys
 
 import pytest
 from conftest import lathe
@@ -199,3 +201,94 @@ def test_a_remote_in_s3_holds_what_a_folder_would(twins, s3):
     assert not (ours / ".dvc/cache" / key).exists()
     lathe("remote", "modify", "--local", "store", "secret_access_key", "wrong", cwd=ours)
     assert "denies access" in lathe("fetch", cwd=ours, code=1).stderr
+
+
+def test_a_stage_reads_and_writes_in_s3(twins, s3):
+    """As DVC writes it in dvc.lock: an ETag for a file, for a folder the md5 of the list of its files with their ETags."""
+    import boto3
+
+    ours, _ = twins
+    bucket, _, prefix = s3.url.removeprefix("s3://").partition("/")
+    endpoint = s3.environment["AWS_ENDPOINT_URL_S3"]
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=s3.environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=s3.environment["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+    )
+    etags = {}
+    for name in ["one", "many/b", "many/a", "many/deep/c"]:
+        told = client.put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=name.encode() * 3)
+        etags[name] = told["ETag"].strip('"')
+    script = (
+        "import boto3, os\n"
+        f"boto3.client('s3', endpoint_url={endpoint!r}, region_name='us-east-1').put_object("
+        f"Bucket={bucket!r}, Key={prefix + '/report'!r}, Body=open('in', 'rb').read())\n"
+    )
+    write(
+        [ours],
+        {
+            "in": "1\n",
+            "send.py": script,
+            "dvc.yaml": f"""stages:
+  read:
+    cmd: echo read >> ran.log
+    deps: ['{s3.url}/one', '{s3.url}/many']
+  write:
+    cmd: {sys.executable} send.py && echo write >> ran.log
+    deps: [in]
+    outs:
+    - {s3.url}/report:
+        cache: false
+  after:
+    cmd: echo after >> ran.log
+    deps: ['{s3.url}/report']
+""",
+        },
+    )
+    run = lambda code=0: lathe("run", cwd=ours, code=code, **s3.environment)  # noqa: E731
+    ran = lambda: (ours / "ran.log").read_text().split()  # noqa: E731
+    run()
+    assert sorted(ran()) == ["after", "read", "write"] and ran().index("write") < ran().index("after")
+    listed = [{"etag": etags[f"many/{name}"], "relpath": name} for name in ["a", "b", "deep/c"]]
+    folder = hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest()
+    lock = (ours / "dvc.lock").read_text()
+    assert f"    - path: {s3.url}/many\n      hash: md5\n      md5: {folder}.dir\n      size: 69\n      nfiles: 3\n" in lock
+    assert f"    - path: {s3.url}/one\n      hash: md5\n      etag: {etags['one']}\n      size: 9\n" in lock
+    assert lock.count(f"path: {s3.url}/report\n      hash: md5\n      etag: ") == 2
+    run()
+    assert len(ran()) == 3
+    client.put_object(Bucket=bucket, Key=f"{prefix}/many/d", Body=b"d")
+    run()
+    assert ran()[3:] == ["read"]
+    # What somebody else wrote there, or removed, is made again.
+    client.put_object(Bucket=bucket, Key=f"{prefix}/report", Body=b"other")
+    run()
+    assert ran()[4:] == ["write"]
+    client.delete_object(Bucket=bucket, Key=f"{prefix}/report")
+    run()
+    assert ran()[5:] == ["write"] and s3.exists("report")
+    write([ours], {"send.py": "pass\n", "in": "2\n"})
+    assert "did not write the output" in run(code=1).stderr
+    assert not s3.exists("report")
+    assert lathe("list-url", f"{s3.url}/many", cwd=ours, **s3.environment).stdout.split() == ["a", "b", "d", "deep"]
+    sizes = json.loads(lathe("--json", "list-url", "-R", "--size", s3.url, cwd=ours, **s3.environment).stdout)
+    assert {one["path"]: one["size"] for one in sizes} == {"one": 9, "many/a": 18, "many/b": 18, "many/d": 1, "many/deep/c": 33}
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="the program `ssh` is not here")
+def test_a_stage_reads_what_tells_no_etag_by_its_md5(twins, served):
+    ours, _ = twins
+    (served["folder"] / "in/f").write_text("f\n")
+    lathe("remote", "add", "there", served["ssh"], cwd=ours)
+    lathe("remote", "modify", "--local", "there", "keyfile", served["key"], cwd=ours)
+    write([ours], {"dvc.yaml": "stages:\n  a:\n    cmd: echo a >> ran.log\n    deps: ['remote://there/f']\n"})
+    for content, runs in [("f\n", 1), ("f\n", 1), ("g\n", 2)]:
+        (served["folder"] / "in/f").write_text(content)
+        lathe("run", cwd=ours, PATH=served["path"])
+        assert len((ours / "ran.log").read_text().split()) == runs
+    md5 = hashlib.md5(b"g\n").hexdigest()
+    assert f"- path: remote://there/f\n      hash: md5\n      md5: {md5}\n      size: 2\n" in (ours / "dvc.lock").read_text()
+    (served["folder"] / "in/f").unlink()
+    assert "remote://there/f" in lathe("run", cwd=ours, code=1, PATH=served["path"]).stderr

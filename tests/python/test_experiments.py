@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 
 import conftest
 import pytest
@@ -276,3 +277,93 @@ def test_experiments_link_the_data_that_they_need_and_travel_with_it(project, tm
     assert told("run", "--pull", cwd=clone)["executed"] == 0
     # What no stage needs stayed where it was.
     assert list(json.loads(dvc("status", "--json", cwd=clone))) == ["unneeded.bin.dvc"]
+
+
+def test_both_tools_see_one_queue(project):
+    lathe("exp", "run", "--queue", "-n", "ours", "-S", "lr=0.5", cwd=project)
+    dvc("exp", "run", "--queue", "-n", "theirs", "-S", "lr=0.6", "train", cwd=project)
+    shown = dvc("queue", "status", cwd=project)
+    assert "ours" in shown and "theirs" in shown and shown.count("Queued") == 2
+    states = {one["name"]: (one["state"], one["tool"]) for one in told("queue", "status", cwd=project)}
+    assert states == {"ours": ("queued", "lathe"), "theirs": ("queued", "dvc")}
+    waiting = [e for state in json.loads(dvc("exp", "show", "--json", cwd=project)) for e in state["experiments"] or []]
+    assert {e["name"] for e in waiting} == {"ours", "theirs"}
+    # What is taken out by one is gone for the other.
+    lathe("exp", "run", "--queue", "-n", "away", "-S", "lr=0.7", cwd=project)
+    dvc("queue", "remove", "away", cwd=project)
+    assert "away" not in lathe("queue", "status", cwd=project).stdout
+    lathe("exp", "run", "--queue", "-n", "away", "-S", "lr=0.7", cwd=project)
+    dvc("queue", "remove", "away", cwd=project)
+    dvc("exp", "run", "--queue", "-n", "gone", "-S", "lr=0.8", cwd=project)
+    lathe("queue", "remove", "gone", cwd=project)
+    assert "gone" not in dvc("queue", "status", cwd=project)
+    # Lathe executes both.
+    lathe("queue", "start", "-j", "2", cwd=project)
+    assert "Queued" not in dvc("queue", "status", cwd=project)
+    found = dict(line.split() for line in (["ours 0.5", "theirs 0.6"]))
+    for name, lr in found.items():
+        show = run("git", "show", f"{reference(project, name)}:params.yaml", cwd=project).stdout
+        assert f"lr: {lr}" in show
+        files = run("git", "ls-tree", "-r", "--name-only", reference(project, name), cwd=project).stdout
+        assert "repro.dat" not in files
+    assert sorted(dvc("exp", "list", "--name-only", cwd=project).split()) == ["ours", "theirs"]
+    assert told("queue", "status", cwd=project) == []
+    assert "away" in lathe("exp", "clean", cwd=project).stdout
+    assert run("git", "for-each-ref", "refs/lathe", "refs/exps/celery", cwd=project).stdout == ""
+
+
+def reference(project, name):
+    head = run("git", "rev-parse", "HEAD", cwd=project).stdout.strip()
+    return f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+
+
+def test_dvc_executes_what_lathe_queued(project):
+    lathe("exp", "run", "--queue", "-n", "ours", "-S", "lr=0.5", cwd=project)
+    dvc("queue", "start", cwd=project)
+    deadline = time.monotonic() + 90
+    while "Success" not in dvc("queue", "status", cwd=project):
+        assert time.monotonic() < deadline, dvc("queue", "status", cwd=project)
+        time.sleep(1)
+    (one,) = told("queue", "status", cwd=project)
+    assert (one["name"], one["state"], one["tool"]) == ("ours", "success", "dvc")
+    assert "train.py" in lathe("queue", "logs", "ours", cwd=project).stdout
+    assert "lr: 0.5" in run("git", "show", f"{reference(project, 'ours')}:params.yaml", cwd=project).stdout
+    lathe("exp", "clean", cwd=project)
+    lathe("queue", "remove", "--success", cwd=project)
+    assert told("queue", "status", cwd=project) == []
+    dvc("queue", "stop", cwd=project)
+
+
+def test_a_queue_is_stopped_and_its_experiments_killed(project):
+    (project / "train.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(60)\n")
+    run("git", "commit", "-qam", "slow", cwd=project)
+    assert "nothing is being executed" in lathe("queue", "stop", cwd=project).stdout
+    lathe("exp", "run", "--queue", "-n", "slow", "-S", "lr=0.5,0.6", cwd=project)
+    command = [conftest.LATHE, "queue", "start"]
+    start = subprocess.Popen(command, cwd=project, env={**os.environ, **ENVIRONMENT}, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while "begun" not in subprocess.run(
+        [conftest.LATHE, "queue", "logs", "slow-1"], cwd=project, capture_output=True, text=True
+    ).stdout:
+        assert time.monotonic() < deadline and start.poll() is None
+        time.sleep(0.1)
+    assert "slow-1" in lathe("queue", "stop", cwd=project).stdout
+    lathe("queue", "kill", "slow-1", cwd=project)
+    assert start.wait(timeout=30) == 1
+    states = {one["name"]: one["state"] for one in told("queue", "status", cwd=project)}
+    assert states == {"slow-1": "failed", "slow-2": "queued"}
+    assert "is not being executed" in lathe("queue", "kill", "slow-2", cwd=project, code=1).stderr
+    lathe("queue", "remove", "--all", cwd=project)
+
+
+def test_files_that_git_ignores_are_copied_to_where_an_experiment_runs(project):
+    (project / ".gitignore").write_text("/secret\n")
+    (project / "secret").write_text("42\n")
+    (project / "train.py").write_text(TRAIN + "open('secret').read()\n")
+    run("git", "add", "-A", cwd=project)
+    run("git", "commit", "-qm", "secret", cwd=project)
+    lathe("exp", "run", "--temp", "-n", "without", cwd=project, code=1)
+    lathe("exp", "run", "--temp", "-n", "with", "-C", "secret", "-S", "lr=0.2", cwd=project)
+    assert "does not exist" in lathe("exp", "run", "--temp", "-C", "nothing", cwd=project, code=1).stderr
+    dvc("config", "hydra.enabled", "true", cwd=project)
+    assert "--no-hydra" in lathe("exp", "run", "-S", "lr=0.3", cwd=project, code=1).stderr

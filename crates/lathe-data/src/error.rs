@@ -217,6 +217,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// Two versions of a `.dvc` file that people have to merge.
+    #[error("they cannot be merged: {problem}")]
+    NotMerged {
+        /// Why not.
+        problem: String,
+    },
     /// A pattern that is none.
     #[error("`{pattern}` is no pattern")]
     Glob {
@@ -269,6 +275,7 @@ impl Error {
             | Self::NotTrackable { .. }
             | Self::Unsaved { .. }
             | Self::NotUtf8 { .. }
+            | Self::NotMerged { .. }
             | Self::Glob { .. }
             | Self::Pattern { .. } => ErrorKind::InvalidInput,
             Self::Read { .. }
@@ -331,6 +338,9 @@ impl Error {
                 Some("fetch it with `lathe pull`, or make it again by executing its stage")
             }
             Self::DamagedObject { .. } => Some("delete the object, then fetch or make it again"),
+            Self::NotMerged { .. } => {
+                Some("take one of the two, bring its data with `lathe checkout`, and add what is missing")
+            }
             Self::Read { .. } | Self::Write { .. } | Self::Pattern { .. } | Self::Glob { .. } => None,
         }
     }

@@ -53,6 +53,21 @@ pub fn glob(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The names that a pattern of [`glob`] takes.
+pub fn matching<'a>(pattern: &str, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>> {
+    let built = GlobBuilder::new(pattern.trim_start_matches("./"))
+        .literal_separator(true)
+        .backslash_escape(true)
+        .build();
+    let glob = built.map_err(|source| Error::Glob {
+        pattern: pattern.to_owned(),
+        source,
+    })?;
+    let matcher = glob.compile_matcher();
+    let found = names.into_iter().filter(|name| matcher.is_match(name));
+    Ok(found.map(str::to_owned).collect())
+}
+
 /// Copies a file or a whole folder to a path where nothing is.
 pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     let meta = fs::metadata(from).map_err(Error::read(from))?;
@@ -110,5 +125,8 @@ mod tests {
         assert_eq!(names("raw/*"), ["raw/c.csv", "raw/deep", "raw/e.txt"]);
         assert_eq!(names("**/*.csv"), ["a.csv", "raw/c.csv", "raw/deep/d.csv"]);
         assert!(matches!(glob(root, "[a"), Err(Error::Glob { .. })));
+        let known = ["a.csv.dvc", "raw/c.csv", "train"];
+        assert_eq!(matching("*.dvc", known).unwrap(), ["a.csv.dvc"]);
+        assert_eq!(matching("**/*.csv", known).unwrap(), ["raw/c.csv"]);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
@@ -11,6 +12,14 @@ use serde::Deserialize;
 
 use crate::cache::remove_abandoned;
 use crate::{Error, Repo, Result};
+
+/// Whether it is waited as long as a lock is held.
+static WAITS: AtomicBool = AtomicBool::new(false);
+
+/// Lets this process wait for locks that others hold, however long that takes.
+pub fn wait_for_locks() {
+    WAITS.store(true, Ordering::Relaxed);
+}
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
@@ -39,7 +48,9 @@ impl RepoLock {
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
-                Err(rustix::io::Errno::WOULDBLOCK) if started.elapsed() < PATIENCE => {
+                Err(rustix::io::Errno::WOULDBLOCK)
+                    if started.elapsed() < PATIENCE || WAITS.load(Ordering::Relaxed) =>
+                {
                     std::thread::sleep(PAUSE)
                 }
                 Err(rustix::io::Errno::WOULDBLOCK) => {

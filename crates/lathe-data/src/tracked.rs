@@ -1,7 +1,19 @@
 use std::path::{Path, PathBuf};
 
-use crate::dvc_file::{DvcFile, Recorded};
+use crate::dvc_file::{DvcFile, Origin, Recorded};
 use crate::{Error, Repo, Result, Tree, paths};
+
+/// What data is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DataKind {
+    /// Anything.
+    #[default]
+    Plain,
+    /// A stage lists it under `metrics`.
+    Metric,
+    /// A stage lists it under `plots`.
+    Plot,
+}
 
 /// A file or folder under version control, whichever file says so.
 #[derive(Debug, Clone)]
@@ -22,6 +34,10 @@ pub struct Tracked {
     pub remote: Option<String>,
     /// What it is made of: absolute.
     pub deps: Vec<PathBuf>,
+    /// What it is for.
+    pub kind: DataKind,
+    /// Where it comes from, if it was imported.
+    pub origin: Option<Origin>,
 }
 
 impl Tracked {
@@ -37,6 +53,8 @@ impl Tracked {
             is_pushed: out.is_pushed() && !is_import,
             remote: out.remote().map(str::to_owned),
             deps: file.local_deps(),
+            kind: DataKind::Plain,
+            origin: file.origin(),
         });
         outs.collect()
     }
@@ -49,6 +67,11 @@ impl Tracked {
             Some(stage) => format!("{file}:{stage}"),
             None => file,
         }
+    }
+
+    /// Whether it belongs to another git repository, which keeps it.
+    pub fn is_repo_import(&self) -> bool {
+        matches!(self.origin, Some(Origin::Repo { .. }))
     }
 
     /// Its path as seen from a folder.

@@ -136,7 +136,7 @@ fn relative(folder: &str, at: &str) -> String {
     path.join("/")
 }
 
-fn read_or_empty(path: &std::path::Path) -> Result<String> {
+pub(crate) fn read_or_empty(path: &std::path::Path) -> Result<String> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
@@ -145,7 +145,7 @@ fn read_or_empty(path: &std::path::Path) -> Result<String> {
 }
 
 /// Reads all pipelines as they would be with this text of a file.
-fn check(repo: &Repo, file: &str, text: &str) -> Result<()> {
+pub(crate) fn check(repo: &Repo, file: &str, text: &str) -> Result<()> {
     let mut paths = lathe_data::pipeline_files(repo)?;
     if !paths.iter().any(|path| path == file) {
         paths.push(file.to_owned());
@@ -446,7 +446,7 @@ fn with_item(file: &str, text: &str, name: &str, key: &str, item: &str) -> Resul
     ))
 }
 
-fn line_start(text: &str, at: usize) -> usize {
+pub(crate) fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |end| end + 1)
 }
 

@@ -153,6 +153,24 @@ pub enum Error {
         /// The input.
         path: String,
     },
+    /// What lies behind a URL cannot be reached.
+    #[error("`{url}` cannot be reached")]
+    Outside {
+        /// The URL.
+        url: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A dataset that no pipeline file lists.
+    #[error("stage `{stage}`: there is no dataset `{name}`")]
+    UnknownDataset {
+        /// The stage.
+        stage: String,
+        /// Its name.
+        name: String,
+        /// A name like it.
+        similar: Option<String>,
+    },
     /// A parameter that its file does not have.
     #[error("stage `{stage}`: the param `{key}` is not in `{file}`")]
     MissingParam {
@@ -166,6 +184,14 @@ pub enum Error {
     /// An output that its stage did not write.
     #[error("stage `{stage}`: its commands did not write the output `{path}`")]
     MissingOut {
+        /// The stage.
+        stage: String,
+        /// The output.
+        path: String,
+    },
+    /// An output that is to be taken as it is, and is not there.
+    #[error("stage `{stage}`: its output `{path}` does not exist")]
+    CommitOutMissing {
         /// The stage.
         stage: String,
         /// The output.
@@ -340,6 +366,7 @@ impl Error {
             | Self::Write { .. }
             | Self::Start { .. }
             | Self::Elsewhere { .. }
+            | Self::Outside { .. }
             | Self::Trace { .. } => ErrorKind::Internal,
             Self::Busy { .. } | Self::Interrupted { .. } => ErrorKind::Unavailable,
             Self::Syntax { .. }
@@ -353,8 +380,10 @@ impl Error {
             | Self::Resources { .. }
             | Self::FrozenOutMissing { .. }
             | Self::MissingDep { .. }
+            | Self::UnknownDataset { .. }
             | Self::MissingParam { .. }
             | Self::MissingOut { .. }
+            | Self::CommitOutMissing { .. }
             | Self::CommandFailed { .. }
             | Self::Edit { .. }
             | Self::Undeclared { .. }
@@ -394,10 +423,29 @@ impl Error {
                     None => "`lathe status` lists the stages".to_owned(),
                 });
             }
+            Self::UnknownDataset { name, similar, .. } => {
+                return Some(match similar {
+                    Some(name) => format!("did you mean `ds://{name}`?"),
+                    None => format!("add it: lathe dataset add {name} --dvc URL --path PATH"),
+                });
+            }
+            Self::MissingDep { path, .. } if path.starts_with("ds://") => {
+                return Some(format!(
+                    "dvc.lock does not say what it is: lathe dataset update {}",
+                    &path["ds://".len()..]
+                ));
+            }
+            Self::MissingDep { path, .. } if path.contains("://") => {
+                "nothing lies there: check the URL, and whether you may read it"
+            }
+            Self::Outside { .. } => "check the URL, the settings of its remote, and the network",
             Self::MissingDep { .. } => {
                 "fetch it with `dvc pull`, or name it in the `outs` of the stage that makes it"
             }
             Self::MissingParam { .. } => "write it there, or take it out of the stage's `params`",
+            Self::CommitOutMissing { .. } => {
+                "bring it back with `lathe checkout`, or make it with `lathe run`"
+            }
             Self::MissingOut { .. } => "take it out of `outs`, or look why the commands do not write it",
             Self::CommandFailed { .. } => "its output is above; stages finished before it are kept",
             Self::Trace { .. } => {

@@ -6,9 +6,11 @@ mod edit;
 mod error;
 mod execute;
 mod graph;
+mod keep;
 mod lock;
 mod locked_outs;
 mod matrix;
+mod outside;
 mod param_files;
 mod parse;
 mod pipeline_file;
@@ -17,7 +19,9 @@ mod project;
 mod record;
 mod recorded;
 mod remove_param;
+mod remove_stage;
 mod run_cache;
+mod set_dataset;
 mod set_params;
 mod snapshot;
 mod sources;
@@ -36,15 +40,19 @@ pub use execute::{
     Report, Shell, StageEvent, Step, TraceMode, Watchdog, execute, plan_project,
 };
 pub use graph::Graph;
+pub use keep::{commit_stages, differs_from_lock};
 pub use locked_outs::locked_outs;
+pub use outside::{Dataset, Failure, Outside, Reach, Seen, SeenBy};
 pub use pipeline_file::PipelineFile;
 pub use plan::{Plan, PlanLine, Reason};
 pub use project::{Project, Selection};
 pub use recorded::recorded;
 pub use remove_param::{has_param, remove_param};
+pub use remove_stage::remove_stage;
+pub use set_dataset::set_dataset;
 pub use set_params::{parse_param, set_params};
 pub use sources::{Source, is_source};
-pub use stage::{Dep, Out, OutKind, ParamFile, Stage};
+pub use stage::{Dep, Kind, Out, OutKind, ParamFile, Stage};
 pub use states::{
     Change, Content, Files, Found, LockedPath, Plot, PlotQuery, Point, State, Style, TEMPLATES, Workspace,
     diff, flat,

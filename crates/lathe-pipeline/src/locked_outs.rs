@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use lathe_data::{Tracked, normal_path, recorded};
+use lathe_data::{DataKind, Tracked, normal_path, recorded};
 
 use crate::yaml::{Node, Value, read};
 use crate::{Error, Result};
@@ -43,6 +43,10 @@ pub fn locked_outs(file: &Path, definition: &str, lock: &str) -> Result<Vec<Trac
             let Some(path) = item.find("path").and_then(Node::as_str) else {
                 continue;
             };
+            // What lies behind a URL is nothing that the cache or the workspace could hold.
+            if !crate::outside::is_path(path) {
+                continue;
+            }
             let options = options_of(body, path);
             let flag = |key: &str| {
                 let value = options
@@ -60,10 +64,12 @@ pub fn locked_outs(file: &Path, definition: &str, lock: &str) -> Result<Vec<Trac
                     file: file.with_file_name("dvc.lock").display().to_string(),
                     problem: format!("the output `{path}` of `{name}`: {problem}"),
                 })?,
-                is_cached: flag("cache") && !path.contains("://") && item.find("files").is_none(),
+                is_cached: flag("cache") && item.find("files").is_none(),
                 is_pushed: flag("push"),
                 remote,
                 deps: deps.clone(),
+                kind: kind_of(body, path),
+                origin: None,
             });
         }
     }
@@ -74,6 +80,23 @@ fn items<'a>(node: &'a Node, key: &str) -> &'a [Node] {
     match node.find(key).map(|node| &node.value) {
         Some(Value::List(items)) => items,
         _ => &[],
+    }
+}
+
+/// Which list of a stage names an output.
+fn kind_of(body: &Node, path: &str) -> DataKind {
+    let lists = |key: &str| {
+        items(body, key).iter().any(|item| match item.as_map() {
+            Some(entries) => entries
+                .iter()
+                .any(|(written, _)| written.as_str().is_some_and(|written| may_be(written, path))),
+            None => item.as_str().is_some_and(|written| may_be(written, path)),
+        })
+    };
+    match (lists("metrics"), lists("plots")) {
+        (true, _) => DataKind::Metric,
+        (false, true) => DataKind::Plot,
+        (false, false) => DataKind::Plain,
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::error::{Place, similar};
-use crate::stage::{Dep, Out, OutKind, ParamFile, Stage, folder_of, joined};
+use crate::stage::{Dep, Kind, Out, OutKind, ParamFile, Stage, folder_of, joined};
 use crate::yaml::{Node, Value};
 use crate::{Error, Result};
 
@@ -68,7 +68,7 @@ impl<'a> StageParser<'a> {
                 "cmd" => stage.cmd = self.cmd(value)?,
                 "deps" => {
                     for item in self.list("deps", value)? {
-                        let path = self.local_path("deps", item)?;
+                        let path = self.path("deps", item)?;
                         let at = joined(&stage.wdir, &path);
                         if !stage.deps.iter().any(|dep| dep.at == at) {
                             stage.deps.push(Dep { path, at });
@@ -170,7 +170,14 @@ impl<'a> StageParser<'a> {
                 }
             };
             for (path, flags) in entries {
-                let path_text = self.local_path(key, path)?;
+                let path_text = match kind {
+                    OutKind::Data => self.path(key, path)?,
+                    OutKind::Metric | OutKind::Plot => self.local_path(key, path)?,
+                };
+                if Kind::of(&path_text) == Kind::Dataset {
+                    let problem = format!("`{path_text}` is a dataset, which stages only read");
+                    return Err(self.error(path, key, problem));
+                }
                 let at = joined(&stage.wdir, &path_text);
                 if at.is_empty() {
                     let problem = format!("`{path_text}` is the repository itself");
@@ -187,7 +194,8 @@ impl<'a> StageParser<'a> {
                     plot: None,
                 };
                 self.flags(key, flags, &mut out)?;
-                let is_outside = out.at.starts_with("..") || out.at.starts_with('/');
+                let is_outside =
+                    out.at.starts_with("..") || out.at.starts_with('/') || Kind::of(&out.at) == Kind::Url;
                 if out.cache && is_outside {
                     let problem = format!("`{}` is outside the repository; give it `cache: false`", out.path);
                     return Err(self.error(path, key, problem));
@@ -268,12 +276,19 @@ impl<'a> StageParser<'a> {
         }
     }
 
+    /// A path of this machine.
     fn local_path(&self, key: &str, node: &Node) -> Result<String> {
-        let path = self.text(key, node)?;
-        if path.contains("://") {
-            let problem = format!("`{path}` is remote, which is not supported");
+        let path = self.path(key, node)?;
+        if Kind::of(&path) != Kind::Path {
+            let problem = format!("`{path}` is not on this machine, where files of `{key}` must be");
             return Err(self.error(node, key, problem));
         }
+        Ok(path)
+    }
+
+    /// A path, a URL or a dataset.
+    fn path(&self, key: &str, node: &Node) -> Result<String> {
+        let path = self.text(key, node)?;
         if path.is_empty() {
             return Err(self.error(node, key, "has an empty path".to_owned()));
         }

@@ -288,7 +288,7 @@ fn stale_dep(
     for dep in &stage.deps {
         let path = dep.path.clone();
         let old = locked.dep(&path);
-        let Some(content) = files.content(&dep.at) else {
+        let Some(now) = files.identity(&dep.at) else {
             // What is not here is as it was, unless its maker has made something else since.
             let Some(made) = missing else {
                 return Some(Reason::DepMissing { path });
@@ -299,7 +299,7 @@ fn stale_dep(
                 (None, _) => return Some(Reason::DepMissing { path }),
             }
         };
-        if old.is_none_or(|old| old.hashed.md5 != content.hashed.md5) {
+        if old.is_none_or(|old| old.hashed.md5 != now) {
             return Some(Reason::DepChanged { path });
         }
     }
@@ -342,13 +342,13 @@ fn stale_out(
     for out in &stage.outs {
         let path = out.path.clone();
         let locked = locked.and_then(|locked| locked.out(&path));
-        let Some(content) = files.content(&out.at) else {
+        let Some(now) = files.identity(&out.at) else {
             if allow_missing && locked.is_some() {
                 continue;
             }
             return Some(Reason::OutMissing { path });
         };
-        if locked.is_none_or(|locked| locked.hashed.md5 != content.hashed.md5) {
+        if locked.is_none_or(|locked| locked.hashed.md5 != now) {
             return Some(Reason::OutChanged { path });
         }
         let is_cached = locked.is_some_and(|locked| files.cached.contains(&locked.hashed.md5));

@@ -5,6 +5,7 @@ use lathe_data::Repo;
 
 use crate::error::similar;
 use crate::graph::Graph;
+use crate::outside::{Dataset, Reach};
 use crate::param_files::ParamFiles;
 use crate::pipeline_file::PipelineFile;
 use crate::sources::Source;
@@ -20,6 +21,8 @@ pub struct Project {
     pub(crate) sources: Vec<Source>,
     files: Vec<PipelineFile>,
     param_files: Arc<ParamFiles>,
+    datasets: HashMap<String, Dataset>,
+    reach: Reach,
 }
 
 /// Which stages a command is about.
@@ -72,9 +75,27 @@ impl Project {
             stages,
             graph,
             sources,
+            datasets: Dataset::all(repo.root(), &files)?,
             files,
             param_files,
+            reach: Reach::default(),
         })
+    }
+
+    /// The same, which reaches URLs by this.
+    pub fn reaching(mut self, reach: Reach) -> Self {
+        self.reach = reach;
+        self
+    }
+
+    /// What reaches URLs.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Datasets by name.
+    pub fn datasets(&self) -> &HashMap<String, Dataset> {
+        &self.datasets
     }
 
     /// Every stage, in the order of the files.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use lathe_types::Millis;
 use lathe_types::executions::{HashedPath, StageExecution, StageOutcome, StageUsage, Undeclared};
 
-use crate::lock::{LockEntry, LockedParams, LockedPath};
+use crate::lock::{LockEntry, LockedParams, LockedPath, Mark};
 use crate::snapshot::Snapshot;
 use crate::stage::{Stage, joined};
 use crate::yaml::{Node, Value};
@@ -16,11 +16,8 @@ const DEFAULT_PARAMS: &str = "params.yaml";
 pub fn entry_of(stage: &Stage, files: &Snapshot, needed: bool) -> Result<LockEntry> {
     let mut deps = Vec::new();
     for dep in &stage.deps {
-        match files.content(&dep.at) {
-            Some(content) => deps.push(LockedPath {
-                path: dep.path.clone(),
-                hashed: content.hashed.clone(),
-            }),
+        match files.entry(&dep.path, &dep.at) {
+            Some(entry) => deps.push(entry),
             None if needed => {
                 return Err(Error::MissingDep {
                     stage: stage.address(),
@@ -34,17 +31,18 @@ pub fn entry_of(stage: &Stage, files: &Snapshot, needed: bool) -> Result<LockEnt
     let mut outs: Vec<LockedPath> = stage
         .outs
         .iter()
-        .map(|out| LockedPath {
-            path: out.path.clone(),
-            hashed: match files.content(&out.at) {
-                Some(content) => content.hashed.clone(),
-                None => lathe_data::Hashed {
+        .map(|out| {
+            let nothing = || LockedPath {
+                path: out.path.clone(),
+                hashed: lathe_data::Hashed {
                     md5: String::new(),
                     size: 0,
                     nfiles: None,
                     is_exec: false,
                 },
-            },
+                mark: Mark::Md5,
+            };
+            files.entry(&out.path, &out.at).unwrap_or_else(nothing)
         })
         .collect();
     outs.sort_by(|a, b| a.path.cmp(&b.path));

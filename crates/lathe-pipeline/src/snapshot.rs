@@ -4,9 +4,10 @@ use std::sync::Arc;
 use lathe_data::{Content, Repo, hash_path};
 
 use crate::Result;
-use crate::lock::LockEntry;
-use crate::param_files::ParamFiles;
-use crate::stage::{ParamFile, Stage};
+use crate::lock::{LockEntry, LockedPath, Mark};
+use crate::outside::{self, is_path};
+use crate::project::Project;
+use crate::stage::{Kind, ParamFile, Stage};
 use crate::yaml::{Node, Value};
 
 /// What the workspace and the cache hold, as far as some stages are concerned.
@@ -14,6 +15,8 @@ use crate::yaml::{Node, Value};
 pub struct Snapshot {
     /// By path relative to the repository; `None` where nothing is.
     contents: HashMap<String, Option<Content>>,
+    /// By URL or dataset; `None` where nothing is.
+    outside: HashMap<String, Option<LockedPath>>,
     /// Files of parameters; `None` where nothing is.
     params: HashMap<String, Option<Arc<Node>>>,
     /// Objects of outputs that the cache holds.
@@ -25,12 +28,12 @@ impl Snapshot {
     pub fn look_at(
         &mut self,
         repo: &Repo,
-        params: &ParamFiles,
+        project: &Project,
         stage: &Stage,
         locked: Option<&LockEntry>,
     ) -> Result<()> {
-        self.look_at_inputs(repo, params, stage)?;
-        self.look_at_outs(repo, stage)?;
+        self.look_at_inputs(repo, project, stage)?;
+        self.look_at_outs(repo, project, stage)?;
         for out in locked.map_or(&[][..], |entry| &entry.outs) {
             self.look_for(repo, &out.hashed.md5)?;
         }
@@ -46,22 +49,41 @@ impl Snapshot {
     }
 
     /// Adds the stage's deps and params.
-    pub fn look_at_inputs(&mut self, repo: &Repo, params: &ParamFiles, stage: &Stage) -> Result<()> {
+    pub fn look_at_inputs(&mut self, repo: &Repo, project: &Project, stage: &Stage) -> Result<()> {
         for dep in &stage.deps {
-            self.hash(repo, &dep.at)?;
+            match Kind::of(&dep.at) {
+                Kind::Path => self.hash(repo, &dep.at)?,
+                Kind::Url => self.look_outside(project, &dep.at)?,
+                Kind::Dataset => {
+                    let entry = outside::dataset(project.datasets(), &dep.at, stage)?;
+                    self.outside.insert(dep.at.clone(), entry);
+                }
+            }
         }
         for file in &stage.params {
             if !self.params.contains_key(&file.at) {
-                self.params.insert(file.at.clone(), params.load(&file.at)?);
+                self.params
+                    .insert(file.at.clone(), project.param_files().load(&file.at)?);
             }
         }
         Ok(())
     }
 
     /// Adds the stage's outputs.
-    pub fn look_at_outs(&mut self, repo: &Repo, stage: &Stage) -> Result<()> {
+    pub fn look_at_outs(&mut self, repo: &Repo, project: &Project, stage: &Stage) -> Result<()> {
         for out in &stage.outs {
-            self.hash(repo, &out.at)?;
+            match is_path(&out.at) {
+                true => self.hash(repo, &out.at)?,
+                false => self.look_outside(project, &out.at)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn look_outside(&mut self, project: &Project, url: &str) -> Result<()> {
+        if !self.outside.contains_key(url) {
+            let entry = project.reach().look(url)?;
+            self.outside.insert(url.to_owned(), entry);
         }
         Ok(())
     }
@@ -77,6 +99,26 @@ impl Snapshot {
     /// What is at a path that was looked at.
     pub fn content(&self, at: &str) -> Option<&Content> {
         self.contents.get(at)?.as_ref()
+    }
+
+    /// By what it is noticed that something that was looked at changed: its md5, or what stands in its place.
+    pub fn identity(&self, at: &str) -> Option<&str> {
+        match is_path(at) {
+            true => self.content(at).map(|content| content.hashed.md5.as_str()),
+            false => Some(self.outside.get(at)?.as_ref()?.hashed.md5.as_str()),
+        }
+    }
+
+    /// The entry of the lock for something that was looked at, by the path that its stage writes.
+    pub fn entry(&self, path: &str, at: &str) -> Option<LockedPath> {
+        match is_path(at) {
+            true => self.content(at).map(|content| LockedPath {
+                path: path.to_owned(),
+                hashed: content.hashed.clone(),
+                mark: Mark::Md5,
+            }),
+            false => self.outside.get(at)?.clone(),
+        }
     }
 
     /// The values that a stage takes from a file, by key; `None` for a key that is missing.

@@ -39,6 +39,28 @@ pub struct Dep {
     pub at: String,
 }
 
+/// What an input is, by how it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A file or folder of this machine.
+    Path,
+    /// What lies behind a URL: `s3://…`, `https://…`, `remote://name/…`.
+    Url,
+    /// A dataset that the pipeline file lists: `ds://name`.
+    Dataset,
+}
+
+impl Kind {
+    /// Of what is written so.
+    pub fn of(path: &str) -> Self {
+        match path.split_once("://") {
+            None => Self::Path,
+            Some(("ds", _)) => Self::Dataset,
+            Some(_) => Self::Url,
+        }
+    }
+}
+
 /// Parameters of one file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParamFile {
@@ -117,7 +139,7 @@ impl Stage {
     /// Whether an earlier execution with the same inputs can stand for a new one.
     pub fn is_restorable(&self) -> bool {
         let has_inputs = !self.deps.is_empty() || !self.params.is_empty();
-        let inside = |at: &str| !at.starts_with("..") && !at.starts_with('/');
+        let inside = |at: &str| !at.starts_with("..") && !at.starts_with('/') && Kind::of(at) == Kind::Path;
         let known_outs = self.outs.iter().all(|out| !out.persist && inside(&out.at));
         has_inputs && known_outs && !self.always_changed && !self.outs.is_empty()
     }
@@ -125,7 +147,12 @@ impl Stage {
     /// Whether an execution is remembered for later: its outputs must be kept somewhere.
     pub fn is_remembered(&self) -> bool {
         let is_kept = |out: &Out| out.cache || out.kind != OutKind::Data;
-        self.is_restorable() && self.outs.iter().all(is_kept)
+        self.is_restorable() && self.outs.iter().all(is_kept) && self.reads_only_files()
+    }
+
+    /// Whether nothing that it needs lies elsewhere. Of what does, an earlier execution does not say what it was.
+    pub fn reads_only_files(&self) -> bool {
+        self.deps.iter().all(|dep| Kind::of(&dep.at) == Kind::Path)
     }
 
     /// A stage that declares neither inputs nor outputs is executed every time.
@@ -149,9 +176,9 @@ pub fn folder_of(at: &str) -> &str {
     at.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// `path` seen from `folder`, without `.` and `..` as far as possible; absolute paths stay.
+/// `path` seen from `folder`, without `.` and `..` as far as possible; absolute paths and URLs stay.
 pub fn joined(folder: &str, path: &str) -> String {
-    if path.starts_with('/') {
+    if path.starts_with('/') || Kind::of(path) != Kind::Path {
         return path.to_owned();
     }
     let mut parts: Vec<&str> = Vec::new();

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, dag, data, demo, deploy, doctor, drift, exp, export, freeze, gate, gc, import, init, lineage,
-    metrics, onnx_worker, params, permission, plots, predict, reproduce, rollback, run, runtime, serve,
-    server, stage, status, token, user, worker,
+    audit, completion, dag, data, dataset, demo, deploy, doctor, drift, exp, export, freeze, gate, gc,
+    git_hook, import, init, install, lineage, metrics, onnx_worker, params, permission, plots, predict,
+    reproduce, rollback, root, run, runtime, serve, server, stage, status, token, user, worker,
 };
 
 /// The whole MLOps loop in one binary: pipelines, tracking, registry, gates, serving, monitoring.
@@ -30,6 +30,9 @@ pub struct Cli {
     /// Act as if started in this folder.
     #[arg(long = "cd", global = true, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
+    /// Wait as long as another process holds a lock, not for seconds only.
+    #[arg(long, global = true)]
+    pub wait_for_lock: bool,
     /// Print errors only.
     #[arg(short, long, global = true)]
     pub quiet: bool,
@@ -86,11 +89,16 @@ pub enum Command {
     GetUrl(data::get::UrlArgs),
     #[command(visible_alias = "ls")]
     List(data::list::Args),
+    #[command(visible_alias = "ls-url")]
+    ListUrl(data::list_url::Args),
+    Du(data::disk_use::Args),
     #[command(visible_alias = "repro")]
     Run(run::Args),
     Status(status::Args),
     Dag(dag::Args),
     Stage(stage::Args),
+    #[command(visible_alias = "ds")]
+    Dataset(dataset::Args),
     Freeze(freeze::Args),
     /// Let frozen stages be executed again.
     ///
@@ -125,5 +133,11 @@ pub enum Command {
     Token(token::Args),
     Permission(permission::Args),
     Audit(audit::Args),
+    #[command(visible_alias = "version")]
     Doctor(doctor::Args),
+    Root(root::Args),
+    Install(install::Args),
+    Completion(completion::Args),
+    #[command(hide = true)]
+    GitHook(git_hook::Args),
 }

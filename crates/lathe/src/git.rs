@@ -253,6 +253,23 @@ fn blobs<'a>(root: &Path, ids: impl Iterator<Item = &'a str>) -> anyhow::Result<
     Ok(texts)
 }
 
+/// A file of a commit, as `COMMIT:PATH`; nothing if it has none.
+pub fn blob(root: &Path, at: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    if process::output_of("git", &["cat-file", "-e", at], root).is_err() {
+        return Ok(None);
+    }
+    let output = Command::new("git")
+        .args(["cat-file", "blob", at])
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .output()
+        .context("failed to start `git`")?;
+    match output.status.success() {
+        true => Ok(Some(output.stdout)),
+        false => bail!("git cannot read `{at}`"),
+    }
+}
+
 /// Commits that references of a kind (`refs/heads`, `refs/tags`) lead to.
 pub fn references(root: &Path, kind: &str) -> anyhow::Result<Vec<String>> {
     let listed = process::output_of("git", &["for-each-ref", "--format=%(objectname)", kind], root)?;

@@ -18,6 +18,7 @@ mod model_memory;
 mod model_source;
 mod objects;
 mod onnxruntime;
+mod outside;
 mod payloads;
 mod plot_page;
 mod process;

@@ -185,6 +185,8 @@ pub fn tracked(repo: &Repo, path: &str, recorded: Recorded) -> Tracked {
         is_pushed: true,
         remote: None,
         deps: Vec::new(),
+        kind: Default::default(),
+        origin: None,
     }
 }
 

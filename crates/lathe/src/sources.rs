@@ -9,7 +9,7 @@ use lathe_data::{Algorithm, Recorded, Repo, RepoLock, Selected, Tracked};
 use lathe_pipeline::{ExecuteOptions, Fetch, Project, Selection, Source};
 
 use crate::commands::Call;
-use crate::commands::data::{Data, sync};
+use crate::commands::data::{Data, imports, sync};
 use crate::objects;
 
 /// What is done about a source.
@@ -166,6 +166,7 @@ fn pull(data: &Data, project: &Project, selection: &Selection, run_cache: bool) 
     }
     let jobs = sync::jobs(data, &scope, &wanted, false)?;
     count += sync::fetch(data, &scope, jobs, false)?.count;
+    count += imports::fetch(data, &scope, &wanted)?.count;
     for out in restored {
         if let Some(recorded) = &out.recorded
             && repo.cache().of(recorded.algorithm).holds(&recorded.md5)?

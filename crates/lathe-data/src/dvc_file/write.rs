@@ -40,6 +40,12 @@ impl DvcFile {
         moved
     }
 
+    /// Says whether its inputs are looked at.
+    pub fn set_frozen(&mut self, frozen: bool) {
+        let value = frozen.then(|| Node::new(Value::Bool(true)));
+        self.set_top("frozen", value);
+    }
+
     /// Sets or removes a top-level key.
     pub(crate) fn set_top(&mut self, key: &str, value: Option<Node>) {
         self.top.retain(|(k, _)| k.as_str() != Some(key));

@@ -59,6 +59,11 @@ pub struct Content {
     pub tree: Option<Tree>,
 }
 
+/// The md5 of some bytes, in hex.
+pub fn md5_of(bytes: &[u8]) -> String {
+    hex::encode(hash_bytes(bytes))
+}
+
 /// Hashes the file or folder at `path`; `None` if there is nothing.
 pub fn hash_path(repo: &Repo, path: &Path) -> Result<Option<Content>> {
     hash_path_as(repo, path, Algorithm::Md5)

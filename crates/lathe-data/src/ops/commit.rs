@@ -2,7 +2,7 @@ use super::{links, place};
 use crate::cache::Intake;
 use crate::dvc_file::{DvcFile, Recorded};
 use crate::hash::{Algorithm, look_at};
-use crate::{Error, Repo, Result, Tracked};
+use crate::{Error, Repo, Result};
 
 /// Takes what is in the workspace for what a `.dvc` file tracks: keeps it in the cache and writes it down.
 pub fn commit(repo: &Repo, file: &DvcFile, allow_missing: bool, relink: bool) -> Result<()> {
@@ -51,25 +51,4 @@ fn take(repo: &Repo, file: &DvcFile, allow_missing: bool, relink: bool, renews_l
         place::relink(repo, at)?;
     }
     links::remember(repo, &file)
-}
-
-/// Keeps an output in the cache that is in the workspace as it is written down; says whether it is.
-pub fn commit_to_cache(repo: &Repo, out: &Tracked) -> Result<bool> {
-    let intake = Intake::new(repo.cache(), Some(repo.memory()));
-    let found = look_at(repo, &out.at, Algorithm::Md5, Some(&intake))?;
-    let Some(content) = found.map(|found| found.content) else {
-        return Ok(false);
-    };
-    if out
-        .recorded
-        .as_ref()
-        .is_none_or(|recorded| recorded.md5 != content.hashed.md5)
-    {
-        return Ok(false);
-    }
-    if let Some(tree) = &content.tree {
-        intake.put_tree(&content.hashed.md5, tree)?;
-    }
-    intake.finish()?;
-    Ok(true)
 }

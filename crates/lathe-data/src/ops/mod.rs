@@ -6,6 +6,7 @@ mod checkout;
 mod commit;
 mod compare;
 mod import;
+mod merge;
 mod place;
 mod status;
 
@@ -13,8 +14,9 @@ mod links;
 
 pub use add::{AddOptions, Added, add};
 pub use checkout::{Checkout, CheckoutOptions, checkout, restore};
-pub use commit::{commit, commit_to_cache, renew};
+pub use commit::{commit, renew};
 pub use compare::{Differences, Index, IndexEntry, compare, index_of_records, index_of_workspace};
 pub use import::import;
+pub use merge::merge;
 pub use place::{move_data, remove, unprotect};
 pub use status::{OutChange, out_change};

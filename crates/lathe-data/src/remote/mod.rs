@@ -80,7 +80,8 @@ impl Remote {
         }
     }
 
-    fn exist(&self, md5s: &[String], algorithm: Algorithm) -> Result<Vec<bool>> {
+    /// Which of the objects it holds, in their order.
+    pub fn exist(&self, md5s: &[String], algorithm: Algorithm) -> Result<Vec<bool>> {
         match &self.place {
             Place::Folder(cache) => {
                 let cache = cache.of(algorithm);
@@ -116,6 +117,11 @@ impl Remote {
             Err(error) => Err(Error::read(&path)(error)),
         }
     }
+}
+
+/// Where an object is on a remote.
+pub fn object_url(settings: &RemoteSettings, md5: &str, algorithm: Algorithm) -> String {
+    format!("{}/{}", settings.url.trim_end_matches('/'), key(md5, algorithm))
 }
 
 /// Where an object is below the URL.

@@ -22,6 +22,7 @@ use lathe_types::executions::{StageExecution, StageOutcome, StageUsage, Undeclar
 use lathe_types::project::StageSpec;
 
 pub use self::engine::{Engine, Step};
+pub(crate) use self::locks::Locks;
 pub use self::one_stage::{Commands, Orders, Shell};
 pub use self::process::Interruption;
 pub use self::watchdog::Watchdog;
@@ -272,8 +273,8 @@ pub fn plan_project(repo: &Repo, project: &Project, options: &ExecuteOptions) ->
     for &index in &order {
         let stage = &project.stages[index];
         let lock = locks.of(stage)?;
-        files.look_at_inputs(repo, project.param_files(), stage)?;
-        files.look_at_outs(repo, stage)?;
+        files.look_at_inputs(repo, project, stage)?;
+        files.look_at_outs(repo, project, stage)?;
         // Writing is cheaper than reading: most stages are found unchanged without their entry being parsed.
         let now = record::entry_of(stage, &files, false)?;
         let mut is_same = lock.holds(&stage.name, &now);
@@ -290,7 +291,7 @@ pub fn plan_project(repo: &Repo, project: &Project, options: &ExecuteOptions) ->
         let environment_changed = options.environment_changed(stage);
         if !is_same || options.force || environment_changed {
             locked = lock.find(&stage.name)?;
-            files.look_at(repo, project.param_files(), stage, locked.as_ref())?;
+            files.look_at(repo, project, stage, locked.as_ref())?;
         }
         let needs = if stage.frozen {
             &[][..]

@@ -13,11 +13,12 @@ use super::trace::Trace;
 use super::watchdog::Watchdog;
 use super::{StageEvent, TraceMode, Turn};
 use crate::lock::LockEntry;
+use crate::outside::is_path;
 use crate::plan::{Action, decide, in_another_environment, inputs_unchanged, kept};
 use crate::record::{self, Done, execution_of};
 use crate::snapshot::Snapshot;
 use crate::stage::{Stage, joined};
-use crate::{Error, Reason, Result, run_cache};
+use crate::{Error, Reason, Result, keep, run_cache};
 
 /// How often to look whether an interruption came while nothing is executed.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -227,7 +228,7 @@ impl OneStage<'_> {
         } = *self.work;
         let stage = self.stage;
         let mut files = Snapshot::default();
-        files.look_at(repo, project.param_files(), stage, turn.locked.as_ref())?;
+        files.look_at(repo, project, stage, turn.locked.as_ref())?;
         let mut rules = super::rules_of(options);
         rules.force |= turn.forced;
         let action = match decide(stage, turn.locked.as_ref(), &files, rules, &turn.made) {
@@ -274,6 +275,12 @@ impl OneStage<'_> {
     fn remove_outs(&self) -> Result<()> {
         let root = self.work.repo.root();
         for out in &self.stage.outs {
+            if !is_path(&out.at) {
+                if !out.persist {
+                    self.work.project.reach().remove(&out.at)?;
+                }
+                continue;
+            }
             let path = root.join(&out.at);
             if !out.persist {
                 remove_path(&path)?;
@@ -403,7 +410,7 @@ impl OneStage<'_> {
                 return Ok(Some(locked));
             }
         }
-        if !self.work.options.run_cache {
+        if !self.work.options.run_cache || !stage.reads_only_files() {
             return Ok(None);
         }
         let repo = self.work.repo;
@@ -457,30 +464,7 @@ impl OneStage<'_> {
     }
 
     fn keep_with(&self, missing: &dyn Fn(String, String) -> Error) -> Result<LockEntry> {
-        let Work {
-            repo,
-            project,
-            options,
-            ..
-        } = *self.work;
-        let stage = self.stage;
-        let mut files = Snapshot::default();
-        files.look_at_inputs(repo, project.param_files(), stage)?;
-        files.look_at_outs(repo, stage)?;
-        let entry = record::entry_of(stage, &files, true)?;
-        let is_remembered = stage.is_remembered() && options.commit;
-        for out in &stage.outs {
-            let path = repo.root().join(&out.at);
-            let content = files
-                .content(&out.at)
-                .ok_or_else(|| missing(stage.address(), out.path.clone()))?;
-            if (out.cache && options.commit) || is_remembered {
-                repo.cache().save(content, &path)?;
-            }
-        }
-        if is_remembered {
-            run_cache::save(repo, &entry)?;
-        }
-        Ok(entry)
+        let work = self.work;
+        keep::keep(work.repo, work.project, self.stage, work.options.commit, missing)
     }
 }

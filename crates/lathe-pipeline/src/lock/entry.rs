@@ -1,7 +1,7 @@
 use lathe_data::Hashed;
 
 use crate::stage::Stage;
-use crate::yaml::{Node, Value, emit, read};
+use crate::yaml::{Node, Value, emit, read, to_python_json};
 
 /// What one stage was executed with, and what came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,13 +20,29 @@ pub struct LockEntry {
 pub type LockedParams = (String, Vec<(String, Node)>);
 
 /// A path with its hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LockedPath {
     /// As `dvc.yaml` writes it, relative to the stage's folder.
     pub path: String,
-    /// Its content.
+    /// Its content. What is known by something else than its md5 has that in its place.
     pub hashed: Hashed,
+    /// By what it is known.
+    pub mark: Mark,
 }
+
+/// By what the content of an input or output is known.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mark {
+    /// Its md5.
+    Md5,
+    /// What its server calls it, under this key, and its bytes as far as the server tells them.
+    Server(&'static str, Option<u64>),
+    /// What a dataset was when it was updated last; in the place of the md5 is its JSON.
+    Dataset(Node),
+}
+
+/// What servers call the content of a file, by DVC's keys.
+const SERVER_MARKS: [&str; 2] = ["etag", "checksum"];
 
 impl LockEntry {
     /// Reads an entry of `dvc.lock` or of the run cache; `None` if it is none.
@@ -104,11 +120,21 @@ fn paths(node: Option<&Node>) -> Option<Vec<LockedPath>> {
                 Some(Value::Int(int)) => u64::try_from(*int).ok(),
                 _ => None,
             };
+            let server = SERVER_MARKS
+                .into_iter()
+                .find_map(|key| Some((key, item.find(key)?.to_key())));
+            let (md5, mark) = match (item.find("dataset"), item.find("md5"), server) {
+                (Some(dataset), _, _) => (to_python_json(dataset), Mark::Dataset(dataset.clone())),
+                (None, Some(md5), _) => (md5.as_str()?.to_owned(), Mark::Md5),
+                (None, None, Some((key, value))) => (value, Mark::Server(key, number("size"))),
+                // It is equal to nothing, and the stage is executed.
+                (None, None, None) => (String::new(), Mark::Md5),
+            };
             Some(LockedPath {
                 path: item.find("path")?.as_str()?.to_owned(),
+                mark,
                 hashed: Hashed {
-                    // Without one (data in a bucket has an etag) it is equal to nothing, and the stage is executed.
-                    md5: item.find("md5").map_or(Some(""), Node::as_str)?.to_owned(),
+                    md5,
                     size: number("size").unwrap_or(0),
                     nfiles: number("nfiles"),
                     is_exec: matches!(
@@ -124,12 +150,23 @@ fn paths(node: Option<&Node>) -> Option<Vec<LockedPath>> {
 fn path_list(paths: &[LockedPath]) -> Node {
     let int = |int: u64| Node::new(Value::Int(int.into()));
     let items = paths.iter().map(|path| {
-        let mut entries = vec![
-            ("path", Node::text(&path.path)),
-            ("hash", Node::text("md5")),
-            ("md5", Node::text(&path.hashed.md5)),
-            ("size", int(path.hashed.size)),
-        ];
+        let mut entries = vec![("path", Node::text(&path.path))];
+        match &path.mark {
+            Mark::Dataset(dataset) => {
+                entries.push(("dataset", dataset.clone()));
+                return map(entries);
+            }
+            Mark::Server(key, size) => {
+                entries.push(("hash", Node::text("md5")));
+                entries.push((key, Node::text(&path.hashed.md5)));
+                entries.extend(size.map(|size| ("size", int(size))));
+            }
+            Mark::Md5 => entries.extend([
+                ("hash", Node::text("md5")),
+                ("md5", Node::text(&path.hashed.md5)),
+                ("size", int(path.hashed.size)),
+            ]),
+        }
         if let Some(nfiles) = path.hashed.nfiles {
             entries.push(("nfiles", int(nfiles)));
         }
@@ -144,4 +181,45 @@ fn path_list(paths: &[LockedPath]) -> Node {
 pub(super) fn map<'a>(entries: impl IntoIterator<Item = (&'a str, Node)>) -> Node {
     let entries = entries.into_iter().map(|(key, value)| (Node::text(key), value));
     Node::new(Value::Map(entries.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_elsewhere_is_read_and_written_as_dvc_does() {
+        let text = "cmd: x
+deps:
+- path: ds://d
+  dataset:
+    name: d
+    url: ../other
+    type: dvc
+    path: data
+    rev_lock: 0f3d
+- path: https://h/f
+  hash: md5
+  checksum: '\"abc\"'
+  size: 6
+- path: s3://b/dir
+  hash: md5
+  md5: d751713988987e9331980363e24189ce.dir
+  size: 3
+  nfiles: 2
+- path: s3://b/f
+  hash: md5
+  etag: 5d41402abc4b2a76b9719d911017c592
+  size: 5
+outs:
+- path: s3://b/unsized
+  hash: md5
+  etag: '12345'
+";
+        let entry = LockEntry::parse(&read(text).unwrap()).unwrap();
+        assert_eq!(emit(&entry.to_node()), text);
+        assert_eq!(entry.dep("https://h/f").unwrap().hashed.md5, "\"abc\"");
+        assert!(matches!(entry.dep("ds://d").unwrap().mark, Mark::Dataset(_)));
+        assert_eq!(entry.outs[0].mark, Mark::Server("etag", None));
+    }
 }

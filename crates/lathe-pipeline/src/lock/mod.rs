@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use lathe_data::write_atomically;
 
-pub use self::entry::{LockEntry, LockedParams, LockedPath};
+pub use self::entry::{LockEntry, LockedParams, LockedPath, Mark};
 use self::text::Sections;
 use crate::stage::folder_of;
 use crate::yaml::{Node, Value, emit, read};
@@ -128,6 +128,31 @@ impl Lock {
             }
         }
         self.is_written = false;
+    }
+
+    /// Takes the entry of the stage out.
+    pub fn remove(&mut self, stage: &str) {
+        if let Some(index) = self.sections.find(stage) {
+            self.replaced.insert(index, String::new());
+            self.is_written = false;
+        }
+        self.added.retain(|_, (name, _)| name != stage);
+    }
+
+    /// Writes the file; without an entry of anything it goes.
+    pub fn write_or_remove(&mut self) -> Result<()> {
+        let is_gone = |index: usize| self.replaced.get(&index).is_some_and(String::is_empty);
+        let is_empty = (0..self.sections.count()).all(is_gone)
+            && self.added.is_empty()
+            && self.sections.tail().trim().is_empty();
+        if is_empty && self.path.exists() {
+            lathe_data::remove_path(&self.path)?;
+            self.is_written = true;
+        }
+        match self.is_written {
+            true => Ok(()),
+            false => self.write(true),
+        }
     }
 
     /// Whether the file holds all that was set.
@@ -265,6 +290,17 @@ mod tests {
         assert_eq!(
             lock.render(),
             "stages:\n  a:\n    cmd: y\n  b:\n    cmd: x\nschema: '2.0'\n"
+        );
+    }
+
+    #[test]
+    fn datasets_may_stand_before_the_stages() {
+        let old = "schema: '2.0'\ndatasets:\n- name: d\n  url: u\nstages: {}\n";
+        let mut lock = lock(old).unwrap();
+        lock.set("a", &entry("x"), 0);
+        assert_eq!(
+            lock.render(),
+            "schema: '2.0'\ndatasets:\n- name: d\n  url: u\nstages:\n  a:\n    cmd: x\n"
         );
     }
 

@@ -33,6 +33,7 @@ impl Sections {
         };
         let mut in_stages = false;
         let mut has_stages = false;
+        let mut has_datasets = false;
         let mut at = 0;
         for line in text.split_inclusive('\n') {
             let start = at;
@@ -53,9 +54,9 @@ impl Sections {
                         has_stages = true;
                         sections.head = at;
                     }
-                    Some(("datasets", _)) => {}
+                    Some(("datasets", _)) => has_datasets = true,
                     // Items of a list in `datasets`.
-                    _ if content.starts_with("- ") && has_stages => {}
+                    _ if content.starts_with("- ") && has_datasets => {}
                     _ => return None,
                 }
                 continue;

@@ -15,7 +15,8 @@ fn mistakes_are_named_with_file_line_stage_and_key() {
     assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    deps: y\n"), @"`dvc.yaml` line 4, stage `a`, key `deps`: is text, not a list");
     assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    outs:\n    - m: {cahce: false}\n"), @"`dvc.yaml` line 5, stage `a`, key `cahce`: there is no such key [did you mean `cache`?]");
     assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    outs: [/etc/x]\n"), @"`dvc.yaml` line 4, stage `a`, key `outs`: `/etc/x` is outside the repository; give it `cache: false`");
-    assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    deps: ['s3://b/k']\n"), @"`dvc.yaml` line 4, stage `a`, key `deps`: `s3://b/k` is remote, which is not supported");
+    assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    outs: ['s3://b/k']\n"), @"`dvc.yaml` line 4, stage `a`, key `outs`: `s3://b/k` is outside the repository; give it `cache: false`");
+    assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    metrics: ['s3://b/k']\n"), @"`dvc.yaml` line 4, stage `a`, key `metrics`: `s3://b/k` is not on this machine, where files of `metrics` must be");
     assert_snapshot!(error_of("stages:\n  a:\n    cmd: x ${a.c}\n"), @"`dvc.yaml` line 3, stage `a`, key `cmd`: `${a.c}` is not in params.yaml or `vars`: there is no `c`");
     assert_snapshot!(error_of("stages:\n  a:\n    cmd: x\n    frozen: 1\n"), @"`dvc.yaml` line 4, stage `a`, key `frozen`: is a number, neither `true` nor `false`");
     assert_snapshot!(error_of("vars: [{a: {b: 2}}]\nstages: {}\n"), @"`dvc.yaml` line 1, key `vars`: redefines `a.b`");

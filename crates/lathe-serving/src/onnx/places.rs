@@ -107,7 +107,8 @@ mod tests {
             let entry = [field(1, b"location"), field(2, file.as_bytes())].concat();
             [field(8, b"w"), field(13, &entry)].concat()
         };
-        let ways: [fn(&[u8]) -> Vec<u8>; 5] = [
+        type Way = fn(&[u8]) -> Vec<u8>;
+        let ways: [Way; 5] = [
             |tensor| field(7, &field(5, tensor)),
             |tensor| field(7, &field(1, &field(5, &field(5, tensor)))),
             |tensor| field(7, &field(1, &field(5, &field(6, &field(5, tensor))))),

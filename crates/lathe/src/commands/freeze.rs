@@ -2,11 +2,12 @@ use lathe_pipeline::{Project, Selection};
 use serde_json::json;
 
 use super::Call;
+use super::data::Data;
 use super::selection::folder_of_pipeline;
 use crate::exit::Outcome;
 use crate::terminal;
 
-/// Keep stages from being executed, whatever changes: `frozen: true` in dvc.yaml.
+/// Keep stages from being executed, whatever changes: `frozen: true` in dvc.yaml. A `.dvc` file can be frozen too.
 ///
 /// Examples:
 ///   lathe freeze download
@@ -14,7 +15,7 @@ use crate::terminal;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Stages.
+    /// Stages, and `.dvc` files.
     #[arg(required = true)]
     targets: Vec<String>,
 }
@@ -22,13 +23,37 @@ pub struct Args {
 /// Freezes stages, or thaws them.
 pub fn execute(args: Args, call: &Call, frozen: bool) -> anyhow::Result<Outcome> {
     let repo = lathe_data::Repo::discover(&call.folder)?;
-    let project = Project::load(&repo)?;
-    let selection = Selection {
-        folder: folder_of_pipeline(call, repo.root(), &args.targets),
-        targets: args.targets,
-        ..Selection::default()
-    };
-    let changed = lathe_pipeline::set_frozen(&repo, &project, &selection, frozen)?;
+    let (files, targets): (Vec<String>, Vec<String>) = args
+        .targets
+        .into_iter()
+        .partition(|target| lathe_pipeline::is_source(target));
+    let mut changed = Vec::new();
+    let mut written = Vec::new();
+    if !files.is_empty() {
+        let data = Data::open(call)?;
+        for file in data.files_named(&files)? {
+            if file.is_frozen() != frozen {
+                let mut file = file.clone();
+                file.set_frozen(frozen);
+                file.save()?;
+                changed.push(data.shown(file.path()));
+                written.push(file.path().to_owned());
+            }
+        }
+    }
+    if !targets.is_empty() {
+        let project = Project::load(&repo)?;
+        written.extend(project.files().iter().map(|file| repo.root().join(&*file.path)));
+        let selection = Selection {
+            folder: folder_of_pipeline(call, repo.root(), &targets),
+            targets,
+            ..Selection::default()
+        };
+        changed.extend(lathe_pipeline::set_frozen(&repo, &project, &selection, frozen)?);
+    }
+    if !changed.is_empty() {
+        super::data::autostage(&repo, &written)?;
+    }
     if call.json {
         terminal::print_json(&json!({ "frozen": frozen, "changed": changed }))?;
     } else {

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -16,28 +16,49 @@ use crate::terminal;
 /// Examples:
 ///   lathe init                   in the root of a git repository
 ///   lathe init --name churn      with a name of its own
+///   lathe init --no-scm          without git
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The project's name; the folder's name if absent.
     #[arg(long)]
     name: Option<String>,
+    /// The folder; made if it is not there.
+    directory: Option<PathBuf>,
+    /// Do without git: runs are recorded without a commit, and nothing is kept out of git.
+    #[arg(long)]
+    no_scm: bool,
+    /// Write the settings of data (`.dvc/config`) anew in a project that is there; its cache and `lathe.toml` stay.
+    #[arg(short, long)]
+    force: bool,
+    /// Nothing: a folder inside of a git repository is as good as its root.
+    #[arg(long, hide = true)]
+    subdir: bool,
 }
 
 /// Makes the project.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let root = &call.folder;
+    let root = &match &args.directory {
+        None => call.folder.clone(),
+        Some(folder) => {
+            let folder = call.folder.join(folder);
+            std::fs::create_dir_all(&folder)
+                .with_context(|| format!("failed to create `{}`", folder.display()))?;
+            std::fs::canonicalize(&folder)?
+        }
+    };
     let file = root.join(FILE_NAME);
-    if file.exists() {
+    let is_known = file.exists();
+    if is_known && !args.force {
         return Err(hinted(
             format!("`{}` is a project already", root.display()),
             format!("edit its `{FILE_NAME}`, or go on with `lathe run`"),
         ));
     }
-    if !root.ancestors().any(|folder| folder.join(".git").exists()) {
+    if !args.no_scm && !root.ancestors().any(|folder| folder.join(".git").exists()) {
         return Err(hinted(
             format!("`{}` is not in a git repository", root.display()),
-            "run `git init` first: a run is only worth its record if its commit is known",
+            "run `git init` first: a run is only worth its record if its commit is known; `--no-scm` does without",
         ));
     }
     let folder_name = root.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -46,9 +67,22 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if made_dvc {
         lathe_data::Repo::init(root)?;
     }
-    ignore(root, &format!("/{STATE_FOLDER}/"))?;
-    std::fs::write(&file, template(&name))
-        .with_context(|| format!("failed to write `{}`", file.display()))?;
+    if made_dvc && args.no_scm || args.force && !made_dvc {
+        let settings = if args.no_scm {
+            "[core]\n    no_scm = True\n"
+        } else {
+            ""
+        };
+        let config = root.join(".dvc/config");
+        lathe_data::write_atomically(&config, settings.as_bytes())?;
+    }
+    if !args.no_scm {
+        ignore(root, &format!("/{STATE_FOLDER}/"))?;
+    }
+    if !is_known {
+        std::fs::write(&file, template(&name))
+            .with_context(|| format!("failed to write `{}`", file.display()))?;
+    }
     if call.json {
         terminal::print_json(&serde_json::json!({ "project": name, "root": root, "made_dvc": made_dvc }))?;
     } else {

@@ -1,3 +1,5 @@
+use lathe_pipeline::{Found, State};
+
 use super::Call;
 use super::values::{self, DiffArgs, TableStyle};
 use crate::exit::Outcome;
@@ -32,6 +34,9 @@ enum Action {
         targets: Vec<String>,
         #[command(flatten)]
         commits: Commits,
+        /// Folders mean all files of metrics in them.
+        #[arg(short = 'R', long)]
+        recursive: bool,
     },
     /// Show what changed between two commits, or since one.
     ///
@@ -39,20 +44,48 @@ enum Action {
     ///   lathe metrics diff
     ///   lathe metrics diff main v1.2
     #[command(verbatim_doc_comment)]
-    Diff(DiffArgs),
+    Diff {
+        #[command(flatten)]
+        diff: DiffArgs,
+        /// Folders mean all files of metrics in them.
+        #[arg(short = 'R', long)]
+        recursive: bool,
+    },
 }
 
 /// Prints metrics.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     match args.action {
-        Action::Show { targets, commits } => {
+        Action::Show {
+            targets,
+            commits,
+            recursive,
+        } => {
             let (repo, targets) = values::repository(call, &targets)?;
-            values::show(call, &repo, commits, args.style, &|state| state.metrics(&targets))
+            let read = |state: &State| metrics(state, &targets, recursive);
+            values::show(call, &repo, commits, args.style, &read)
         }
-        Action::Diff(diff) => {
+        Action::Diff { diff, recursive } => {
             let (repo, targets) = values::repository(call, &diff.targets)?;
-            let read = |state: &lathe_pipeline::State| state.metrics(&targets);
+            let read = |state: &State| metrics(state, &targets, recursive);
             values::diff(call, &repo, &diff, args.style, "Metric", &read)
         }
     }
+}
+
+fn metrics(
+    state: &State,
+    targets: &[String],
+    recursive: bool,
+) -> lathe_pipeline::Result<Vec<(String, Found)>> {
+    if !recursive || targets.is_empty() {
+        return state.metrics(targets);
+    }
+    let mut all = state.metrics(&[])?;
+    let inside = |path: &str, top: &String| {
+        let rest = path.strip_prefix(top.as_str());
+        top.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    all.retain(|(path, _)| targets.iter().any(|top| inside(path, top)));
+    Ok(all)
 }

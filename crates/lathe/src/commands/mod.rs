@@ -12,8 +12,10 @@ use crate::project::ProjectFile;
 use crate::settings::Place;
 
 pub mod audit;
+pub mod completion;
 pub mod dag;
 pub mod data;
+pub mod dataset;
 pub mod demo;
 pub mod deploy;
 pub mod doctor;
@@ -24,8 +26,10 @@ pub mod export;
 pub mod freeze;
 pub mod gate;
 pub mod gc;
+pub mod git_hook;
 pub mod import;
 pub mod init;
+pub mod install;
 pub mod lineage;
 pub mod metrics;
 pub mod onnx_worker;
@@ -35,6 +39,7 @@ pub mod plots;
 pub mod predict;
 pub mod reproduce;
 pub mod rollback;
+pub mod root;
 pub mod run;
 pub mod runtime;
 pub mod selection;
@@ -138,6 +143,9 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
             .with_context(|| format!("the folder `{}` cannot be used", folder.display()))?,
         None => std::env::current_dir().context("the working folder cannot be read")?,
     };
+    if cli.wait_for_lock {
+        lathe_data::wait_for_locks();
+    }
     let call = Call {
         folder,
         json: cli.json,
@@ -165,6 +173,13 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Get(args) => data::get::execute(&args, &call),
         Command::GetUrl(args) => data::get::from_url(&args, &call),
         Command::List(args) => data::list::execute(&args, &call),
+        Command::ListUrl(args) => data::list_url::execute(&args, &call),
+        Command::Du(args) => data::disk_use::execute(&args, &call),
+        Command::Dataset(args) => dataset::execute(args, &call),
+        Command::Root(args) => root::execute(&args, &call),
+        Command::Completion(args) => completion::execute(&args),
+        Command::Install(args) => install::execute(&args, &call),
+        Command::GitHook(args) => git_hook::execute(&args, &call),
         Command::Init(args) => init::execute(args, &call),
         Command::Run(args) => run::execute(args, &call),
         Command::Dag(args) => dag::execute(args, &call),

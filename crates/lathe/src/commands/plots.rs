@@ -11,7 +11,7 @@ use super::values;
 use crate::exit::{Outcome, hinted};
 use crate::plot_page::{self, Drawn};
 use crate::revisions::{self, WORKSPACE};
-use crate::terminal;
+use crate::{experiments, process, terminal};
 
 /// Draw the plots of the pipelines, of one state or of several.
 ///
@@ -65,6 +65,9 @@ struct StyleArgs {
     /// Print the only chart as Vega-Lite.
     #[arg(long, global = true)]
     show_vega: bool,
+    /// Show the page in a browser.
+    #[arg(long, global = true)]
+    open: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -91,14 +94,28 @@ enum Action {
         /// Only these plots.
         #[arg(long, num_args = 1.., value_name = "PLOT")]
         targets: Vec<String>,
+        /// The commit that an experiment began from comes beside it.
+        #[arg(short, long)]
+        experiment: bool,
     },
+    /// Say how plots can be drawn: templates of Lathe, and those in .dvc/plots.
+    ///
+    /// Examples:
+    ///   lathe plots templates
+    #[command(verbatim_doc_comment)]
+    Templates,
 }
 
 /// Draws plots.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let (given, targets) = match args.action {
         Action::Show { targets } => (vec![WORKSPACE.to_owned()], targets),
-        Action::Diff { revisions, targets } => (revisions, targets),
+        Action::Diff {
+            revisions,
+            targets,
+            experiment,
+        } => (compared(call, revisions, experiment)?, targets),
+        Action::Templates => return templates(call),
     };
     let (repo, from_root) = values::repository(call, &targets)?;
     let names = match given.as_slice() {
@@ -149,6 +166,51 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     std::fs::write(&page, plot_page::html(&drawn))
         .with_context(|| format!("failed to write `{}`", page.display()))?;
     println!("file://{}", page.display());
+    if style.open {
+        let opener = if cfg!(target_os = "macos") {
+            "open"
+        } else {
+            "xdg-open"
+        };
+        process::output_of(opener, &[&page.display().to_string()], &folder)
+            .map_err(|error| error.context("no browser could be started"))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The revisions, and for an experiment where it began.
+fn compared(call: &Call, revisions: Vec<String>, experiment: bool) -> anyhow::Result<Vec<String>> {
+    let [only] = revisions.as_slice() else {
+        return Ok(revisions);
+    };
+    if !experiment {
+        return Ok(revisions);
+    }
+    let repo = Repo::discover(&call.folder)?;
+    let Some(found) = experiments::find(repo.root(), only)? else {
+        return Err(hinted(
+            format!("there is no experiment `{only}`"),
+            "see them with `lathe exp list -A`",
+        ));
+    };
+    Ok(vec![only.clone(), found.baseline])
+}
+
+fn templates(call: &Call) -> anyhow::Result<Outcome> {
+    let mut names: Vec<String> = TEMPLATES.iter().map(|name| (*name).to_owned()).collect();
+    if let Ok(repo) = Repo::discover(&call.folder) {
+        let folder = repo.dvc_folder().join("plots");
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            names.extend(name.strip_suffix(".json").map(str::to_owned));
+        }
+    }
+    names.sort();
+    names.dedup();
+    match call.json {
+        true => terminal::print_json(&names)?,
+        false => println!("{}", names.join("\n")),
+    }
     Ok(Outcome::Done)
 }
 

@@ -8,9 +8,9 @@ use lathe_pipeline::{
 use lathe_types::executions::{Execution, PATCH_ARTIFACT, StageExecution, StageOutcome};
 use serde_json::json;
 
-use super::Call;
 use super::engine::{self, EngineArgs};
 use super::selection::StageSelection;
+use super::{Call, data};
 use crate::client::{self, Client};
 use crate::environment_marks::EnvironmentMarks;
 use crate::exit::{Outcome, hinted};
@@ -21,7 +21,7 @@ use crate::settings::{self, STATE_FOLDER};
 use crate::stage_view::{StageView, print_plan};
 use crate::terminal::{self, Style, number, paint};
 use crate::tracking::{self, TrackedRun};
-use crate::{background, clock, determinism, git, sources};
+use crate::{background, clock, determinism, git, outside, sources};
 
 /// A larger patch is not kept with the run.
 const PATCH_BYTES_MAX: usize = 64 << 20;
@@ -150,7 +150,7 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
         }
     };
     set_params(args, &project)?;
-    let pipelines = lathe_pipeline::Project::load(&repo)?;
+    let pipelines = lathe_pipeline::Project::load(&repo)?.reaching(outside::reach(&repo));
     let mut options = options(args, call, &project, repo.root());
     let settled = sources::prepare(call, &repo, &pipelines, &mut options, args.pull, args.dry)?;
     for source in &settled {
@@ -266,6 +266,7 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
     if args.fix {
         fix(&repo, &pipelines, &report, &say)?;
     }
+    data::autostage(&repo, &data::written_by(&repo, pipelines.stages().iter()))?;
     record_values(&client, &run, &repo)?;
     let failed = !report.failures.is_empty();
     if failed && !args.ignore_errors || report.was_interrupted() {

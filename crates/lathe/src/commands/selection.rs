@@ -30,6 +30,11 @@ pub struct StageSelection {
 }
 
 impl StageSelection {
+    /// Whether folders stand for what is in them.
+    pub fn is_recursive(&self) -> bool {
+        self.recursive
+    }
+
     /// The same for another process in the project's folder.
     pub fn to_arguments(&self) -> Vec<String> {
         let flags = [

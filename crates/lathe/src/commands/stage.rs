@@ -1,8 +1,10 @@
+use clap::Parser;
 use lathe_pipeline::{NewOut, NewStage, OutKind, Project, Stage};
 use serde_json::json;
 
 use super::Call;
 use super::selection::{StageSelection, folder_of_pipeline};
+use crate::cli::Cli;
 use crate::exit::Outcome;
 use crate::terminal;
 
@@ -43,6 +45,9 @@ enum Action {
         /// Names alone.
         #[arg(long, alias = "names-only")]
         name_only: bool,
+        /// Nothing: a pipeline that is not sound is always an error.
+        #[arg(long, hide = true)]
+        fail: bool,
     },
 }
 
@@ -93,6 +98,9 @@ struct Add {
     /// What it is for.
     #[arg(long)]
     desc: Option<String>,
+    /// Execute it at once.
+    #[arg(long)]
+    run: bool,
     /// The command.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
@@ -106,6 +114,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             selection,
             all,
             name_only,
+            fail: _,
         } => {
             let repo = lathe_data::Repo::discover(&call.folder)?;
             let project = Project::load(&repo)?;
@@ -222,10 +231,23 @@ fn add_stage(add: Add, call: &Call) -> anyhow::Result<Outcome> {
         desc: add.desc,
     };
     let file = lathe_pipeline::add_stage(&repo, &folder, &stage, add.force)?;
+    let project = Project::load(&repo)?;
+    let added = project
+        .stages()
+        .iter()
+        .filter(|known| *known.file == *file && known.name == stage.name);
+    let mut written = super::data::written_by(&repo, added);
+    written.push(repo.root().join(&file));
+    super::data::autostage(&repo, &written)?;
     if call.json {
         terminal::print_json(&json!({ "stage": stage.name, "file": file }))?;
     } else {
         println!("added stage {} to {file}", stage.name);
+    }
+    if add.run {
+        let at = repo.root().join(&folder).display().to_string();
+        let target = format!("dvc.yaml:{}", stage.name);
+        return super::execute(Cli::try_parse_from(["lathe", "--cd", &at, "run", "-s", &target])?);
     }
     Ok(Outcome::Done)
 }

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context;
 use serde_json::Value;
 
+use super::dvc_queue;
 use super::queue::{self, Entry};
 use super::refs::Experiment;
 use super::save::{Saving, save};
@@ -53,10 +54,20 @@ impl Runner<'_> {
         if git::commit_of(self.root, &entry.at()).as_deref() != Some(&entry.commit) {
             return Ok(Executed::Taken);
         }
+        if let Some(mirror) = &entry.order.mirror
+            && !dvc_queue::take(self.root, mirror)?
+        {
+            return Ok(Executed::Taken);
+        }
         let worktree = self.worktree(entry)?;
         let project = worktree.folder.join(git::prefix(self.root)?);
         lathe_data::share_cache(self.root, &project)?;
-        let output = Command::new(std::env::current_exe()?)
+        for path in &entry.order.copy {
+            let to = project.join(path);
+            lathe_data::remove_path(&to)?;
+            lathe_data::copy_tree(&self.root.join(path), &to)?;
+        }
+        let child = Command::new(std::env::current_exe()?)
             .args(["run", "--json", "--server", self.url])
             .args(tags(&entry.name, &entry.baseline).map(|tag| format!("--tag={tag}")))
             .args(&entry.order.arguments)
@@ -64,9 +75,18 @@ impl Runner<'_> {
             .env("DVC_EXP_NAME", &entry.name)
             .env("DVC_EXP_BASELINE_REV", &entry.baseline)
             .stdin(Stdio::null())
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .context("failed to start `lathe run`")?;
+        queue::note_process(self.root, &entry.name, child.id())?;
+        let output = child.wait_with_output().context("`lathe run` was lost")?;
+        let was_killed = queue::process_ended(self.root, &entry.name)?;
         let log = self.keep_log(&entry.name, &project, &output.stderr)?;
+        if was_killed {
+            queue::mark_failed(self.root, entry)?;
+            return Ok(Executed::Failed("it was killed: lathe queue kill".to_owned()));
+        }
         if output.status.code() == Some(130) {
             return Ok(Executed::Interrupted);
         }
@@ -105,6 +125,13 @@ impl Runner<'_> {
             root: self.root,
             folder,
         };
+        // DVC's options of an experiment, which are none of its files.
+        lathe_data::remove_path(
+            &worktree
+                .folder
+                .join(git::prefix(self.root)?)
+                .join(dvc_queue::ARGUMENTS),
+        )?;
         process::output_of(
             "git",
             &["reset", "--quiet", "--soft", &entry.baseline],
@@ -115,28 +142,36 @@ impl Runner<'_> {
 
     /// What the command complained of and what its stages printed.
     fn keep_log(&self, name: &str, project: &Path, complaints: &[u8]) -> anyhow::Result<String> {
-        let mut text = String::new();
-        let mut open = vec![project.join(STATE_FOLDER).join("logs")];
-        let mut files = Vec::new();
-        while let Some(folder) = open.pop() {
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => open.push(entry.path()),
-                    _ => files.push(entry.path()),
-                }
-            }
-        }
-        files.sort();
-        for file in files {
-            text.push_str(&String::from_utf8_lossy(
-                &std::fs::read(&file).unwrap_or_default(),
-            ));
-        }
+        let mut text = stage_logs(project);
         text.push_str(&String::from_utf8_lossy(complaints));
         let path = queue::log_of(self.root, name);
         std::fs::write(&path, &text).with_context(|| format!("failed to write `{}`", path.display()))?;
         Ok(text)
     }
+}
+
+/// What the stages of a project printed, as far as it is kept.
+pub fn stage_logs(project: &Path) -> String {
+    let mut text = String::new();
+    let mut open = vec![project.join(STATE_FOLDER).join("logs")];
+    let mut files = Vec::new();
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push(entry.path()),
+                _ => files.push(entry.path()),
+            }
+        }
+    }
+    // In the order in which the stages began.
+    let begun = |path: &PathBuf| std::fs::metadata(path).and_then(|meta| meta.created()).ok();
+    files.sort_by_cached_key(|path| (begun(path), path.clone()));
+    for file in files {
+        text.push_str(&String::from_utf8_lossy(
+            &std::fs::read(&file).unwrap_or_default(),
+        ));
+    }
+    text
 }
 
 /// What the run of an experiment is found by.

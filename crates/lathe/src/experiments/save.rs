@@ -48,7 +48,7 @@ pub fn save(saving: &Saving<'_>) -> anyhow::Result<Saved> {
         Some(message) => message.to_owned(),
         None => format!("dvc: commit experiment {hex}"),
     };
-    let commit = commit(saving.root, &tree, saving.baseline, &message)?;
+    let commit = commit(saving.root, &tree, &[saving.baseline], &message)?;
     let experiment = Experiment {
         name: saving.name.to_owned(),
         baseline: saving.baseline.to_owned(),
@@ -82,7 +82,7 @@ pub fn snapshot(
         ])?;
     }
     let tree = index.git(&["write-tree"])?;
-    commit(root, &tree, baseline, message)
+    commit(root, &tree, &[baseline], message)
 }
 
 /// A copy of git's index that holds every change of tracked files; goes away by itself.
@@ -168,12 +168,14 @@ impl Index {
     }
 }
 
-fn commit(root: &Path, tree: &str, parent: &str, message: &str) -> anyhow::Result<String> {
+/// Commits a tree on top of other commits.
+pub fn commit(root: &Path, tree: &str, parents: &[&str], message: &str) -> anyhow::Result<String> {
     let mut args: Vec<&str> = Vec::new();
     if process::output_of("git", &["config", "user.email"], root).is_err() {
         args.extend(["-c", "user.name=Lathe", "-c", "user.email=lathe@localhost"]);
     }
-    args.extend(["commit-tree", tree, "-p", parent, "-m", message]);
+    args.extend(["commit-tree", tree, "-m", message]);
+    args.extend(parents.iter().flat_map(|parent| ["-p", parent]));
     process::output_of("git", &args, root)
 }
 

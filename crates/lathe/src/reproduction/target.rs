@@ -100,7 +100,9 @@ impl Target {
         };
         let mut inputs: Vec<&HashedPath> = Vec::new();
         for dep in self.stages.iter().flat_map(|stage| &stage.deps) {
-            if !made(&dep.path) && !inputs.iter().any(|known| known.path == dep.path) {
+            // What lies behind URLs the commands get for themselves.
+            let is_file = !dep.path.contains("://");
+            if is_file && !made(&dep.path) && !inputs.iter().any(|known| known.path == dep.path) {
                 inputs.push(dep);
             }
         }

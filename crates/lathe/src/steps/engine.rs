@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use lathe_data::Repo;
 use lathe_data::remote::Remote;
-use lathe_pipeline::{Engine, Error, StageEvent};
+use lathe_pipeline::{Engine, Error, Kind, StageEvent};
 use lathe_types::executions::StageUsage;
 use lathe_types::jobs::JobState;
 use lathe_types::project::EnvironmentSpec;
@@ -99,7 +99,9 @@ impl WorkerEngine {
     /// What the stage finds in its folder: what it declares, and the files that say how to read that.
     fn inputs(&self, stage: &lathe_pipeline::Stage) -> anyhow::Result<Vec<StepFile>> {
         let mut paths: BTreeSet<&str> = BTreeSet::new();
-        paths.extend(stage.deps.iter().map(|dep| dep.at.as_str()));
+        let files = stage.deps.iter().map(|dep| dep.at.as_str());
+        // What lies behind URLs the commands get for themselves.
+        paths.extend(files.filter(|at| Kind::of(at) == Kind::Path));
         paths.extend(stage.params.iter().map(|file| file.at.as_str()));
         paths.extend(
             stage

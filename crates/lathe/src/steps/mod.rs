@@ -29,5 +29,5 @@ fn may_pass(error: &anyhow::Error) -> bool {
 
 /// Whether a path does not lie in the folder that it is relative to.
 fn is_outside(path: &str) -> bool {
-    path.starts_with('/') || path.split('/').any(|part| part == "..")
+    path.starts_with('/') || path.contains("://") || path.split('/').any(|part| part == "..")
 }

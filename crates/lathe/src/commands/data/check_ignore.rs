@@ -42,7 +42,8 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         let path = lathe_data::normal_path(&folder.join(target));
         let found = lathe_data::ignored_by(&repo, &path)?;
         let is_ignored = found.as_ref().is_some_and(|rule| !rule.is_exception);
-        any |= is_ignored;
+        // As git does: with the rules, one that takes a path back in counts too.
+        any |= is_ignored || args.details && found.is_some();
         match (&found, args.details) {
             (Some(rule), true) => println!("{}:{}:{}\t{target}", rule.file, rule.line, rule.pattern),
             (None, true) if args.non_matching => println!("::\t{target}"),

@@ -1,7 +1,9 @@
+use lathe_data::Algorithm;
 use lathe_data::ops::{self, Differences, Index};
 use serde_json::{Map, Value, json};
 
 use super::Data;
+use super::sync::RemoteArgs;
 use crate::commands::Call;
 use crate::exit::Outcome;
 use crate::git;
@@ -42,6 +44,14 @@ struct StatusArgs {
     #[arg(long, value_name = "WHICH", num_args = 0..=1, default_value = "no", default_missing_value = "all",
           value_parser = ["no", "all"])]
     untracked_files: String,
+    /// Also show what the remote does not have.
+    #[arg(long)]
+    not_in_remote: bool,
+    #[command(flatten)]
+    remote: RemoteArgs,
+    /// Nothing: a remote is always asked.
+    #[arg(long, hide = true)]
+    no_remote_refresh: bool,
 }
 
 /// Shows the state of data.
@@ -84,6 +94,12 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         }
     };
     put("not_in_cache", json!(not_in_cache));
+    if args.not_in_remote {
+        put(
+            "not_in_remote",
+            json!(not_in_remote(&data, &args.remote, &records)?),
+        );
+    }
     put("committed", changes(&committed));
     put("uncommitted", changes(&uncommitted));
     if args.untracked_files == "all" {
@@ -99,6 +115,35 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         print(&status, has_commits);
     }
     Ok(Outcome::Done)
+}
+
+/// What is written down and to be sent, and is not on the remote.
+fn not_in_remote(data: &Data, remote: &RemoteArgs, records: &Index) -> anyhow::Result<Vec<String>> {
+    let remote = remote.open(data)?;
+    let kept: Vec<String> = data
+        .all
+        .iter()
+        .filter(|out| !out.is_pushed)
+        .map(|out| lathe_data::relative_path(&out.at, data.repo.root()))
+        .collect();
+    let is_kept = |path: &str| {
+        let below = |top: &String| {
+            path.strip_prefix(top.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        kept.iter().any(below)
+    };
+    let sent: Vec<_> = records
+        .entries
+        .iter()
+        .filter(|(path, _)| !is_kept(path))
+        .collect();
+    let md5s: Vec<String> = sent.iter().map(|(_, entry)| entry.md5.clone()).collect();
+    let there = remote.exist(&md5s, Algorithm::Md5)?;
+    let absent = sent.into_iter().zip(there).filter(|(_, there)| !there);
+    Ok(absent
+        .map(|((path, entry), _)| format!("{path}{}", if entry.is_folder() { "/" } else { "" }))
+        .collect())
 }
 
 fn changes(found: &Differences) -> Value {
@@ -131,6 +176,11 @@ fn print(status: &Value, has_commits: bool) {
             "not_in_cache",
             "Not in cache",
             "use \"lathe fetch <file>...\" to download files",
+        ),
+        (
+            "not_in_remote",
+            "Not in remote",
+            "use \"lathe push <file>...\" to upload files",
         ),
         (
             "committed",

@@ -1,8 +1,8 @@
 use lathe_data::remote::Transferred;
 use serde_json::json;
 
-use super::Data;
-use super::sync::{self, Transfer};
+use super::sync::{self, Limits, Transfer, Wanted};
+use super::{Data, imports};
 use crate::commands::Call;
 use crate::exit::Outcome;
 use crate::terminal;
@@ -13,18 +13,23 @@ use crate::terminal;
 ///   lathe fetch
 ///   lathe fetch images/cats         a part of a folder
 ///   lathe fetch --all-branches
+///   lathe fetch --type metrics --type plots
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
     #[command(flatten)]
     transfer: Transfer,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 /// Fetches.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let data = Data::open(call)?;
     let _lock = data.lock()?;
-    let moved = fetch(&data, &args.transfer)?;
+    let mut wanted = args.transfer.wanted(&data, false)?;
+    wanted.scope.limits = args.limits;
+    let moved = fetch(&data, &wanted)?;
     if call.json {
         terminal::print_json(&json!({ "fetched": moved.count, "missing": moved.missing }))?;
     } else if moved.count == 0 && moved.missing.is_empty() {
@@ -37,7 +42,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
 }
 
 /// Brings what is meant into the cache.
-pub fn fetch(data: &Data, wanted: &Transfer) -> anyhow::Result<Transferred> {
+pub fn fetch(data: &Data, wanted: &Wanted) -> anyhow::Result<Transferred> {
     let jobs = sync::jobs(data, &wanted.scope, &wanted.targets, false)?;
-    sync::fetch(data, &wanted.scope, jobs, wanted.run_cache)
+    let mut moved = sync::fetch(data, &wanted.scope, jobs, wanted.run_cache)?;
+    moved.count += imports::fetch(data, &wanted.scope, &wanted.targets)?.count;
+    Ok(moved)
 }

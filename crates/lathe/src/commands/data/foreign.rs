@@ -7,8 +7,7 @@ use lathe_data::ops::{self, CheckoutOptions};
 use lathe_data::remote::{self, Remote, used_objects};
 use lathe_data::{Algorithm, Repo, Selected, Tracked};
 
-use super::sync;
-use super::{Data, stores};
+use super::{Data, imports, stores, sync};
 use crate::exit::hinted;
 use crate::process;
 
@@ -23,6 +22,8 @@ pub struct Foreign {
     /// Where it lies on this machine.
     origin: Option<PathBuf>,
     cache: Option<PathBuf>,
+    /// Files on their way at once.
+    pub jobs: Option<usize>,
 }
 
 impl Foreign {
@@ -69,6 +70,7 @@ impl Foreign {
             url: url.to_owned(),
             origin,
             cache: cache.map(Path::to_owned),
+            jobs: None,
         })
     }
 
@@ -141,12 +143,17 @@ impl Foreign {
     }
 
     /// The files of a folder of data, with their hashes.
-    pub fn files_of(&self, data: &Data, out: &Tracked) -> anyhow::Result<Vec<(String, String)>> {
+    pub fn files_of(
+        &self,
+        data: &Data,
+        out: &Tracked,
+        remote: Option<&str>,
+    ) -> anyhow::Result<Vec<(String, String)>> {
         let Some(recorded) = &out.recorded else {
             return Ok(Vec::new());
         };
         let selected = [Selected { out, within: None }];
-        for source in self.sources(data, None)? {
+        for source in self.sources(data, remote)? {
             let objects = used_objects(&data.repo, &selected, recorded.algorithm, Some(&source))?;
             if let Some(tree) = objects.fetched.into_iter().next() {
                 let entries = tree.into_entries().into_iter();
@@ -158,6 +165,32 @@ impl Foreign {
         Ok(Vec::new())
     }
 
+    /// The URL of the object of some data on a remote.
+    pub fn object_url(&self, path: &str, remote: Option<&str>) -> anyhow::Result<String> {
+        let at = self.place(path)?;
+        let Some(data) = self.data(path)? else {
+            return Err(self.nothing(path));
+        };
+        for out in data.all.iter().filter(|out| out.is_cached) {
+            let Some(recorded) = &out.recorded else { continue };
+            let (md5, algorithm) = match at.strip_prefix(&out.at) {
+                Ok(inside) if inside.as_os_str().is_empty() => (recorded.md5.clone(), recorded.algorithm),
+                Ok(inside) => {
+                    let inside = inside.to_string_lossy();
+                    let files = self.files_of(&data, out, remote)?;
+                    match files.into_iter().find(|(relpath, _)| *relpath == inside) {
+                        Some((_, md5)) => (md5, recorded.algorithm),
+                        None => continue,
+                    }
+                }
+                Err(_) => continue,
+            };
+            let settings = remote::find_remote(&data.repo, remote.or(out.remote.as_deref()))?;
+            return Ok(remote::object_url(&settings, &md5, algorithm));
+        }
+        Err(self.nothing(path))
+    }
+
     fn sources(&self, data: &Data, name: Option<&str>) -> anyhow::Result<Vec<Remote>> {
         let mut sources: Vec<Remote> = Vec::new();
         if let Some(origin) = self.origin_of(data.repo.root())
@@ -166,7 +199,7 @@ impl Foreign {
             sources.push(Remote::folder(&self.url, repo.cache().folder(), false));
         }
         if name.is_some() || data.repo.setting("core", "remote").is_some() {
-            sources.push(stores::open(&remote::find_remote(&data.repo, name)?, None)?);
+            sources.push(stores::open(&remote::find_remote(&data.repo, name)?, self.jobs)?);
         }
         Ok(sources)
     }
@@ -174,6 +207,21 @@ impl Foreign {
     /// From the other repository's own cache if it is on this machine, else from its remote.
     fn fetch(&self, data: &Data, selected: &[Selected<'_>], name: Option<&str>) -> anyhow::Result<()> {
         let sources = self.sources(data, name)?;
+        let (imported, selected): (Vec<Selected<'_>>, Vec<Selected<'_>>) = selected
+            .iter()
+            .cloned()
+            .partition(|selected| selected.out.is_repo_import());
+        for out in imported.iter().map(|selected| selected.out) {
+            let Some(recorded) = &out.recorded else { continue };
+            if !data.repo.cache().of(recorded.algorithm).holds(&recorded.md5)? {
+                // It comes from a third repository.
+                let folder = self
+                    .origin_of(data.repo.root())
+                    .unwrap_or_else(|| data.repo.root().to_owned());
+                imports::into_cache(&data.repo, out, &folder, self.jobs)?;
+            }
+        }
+        let selected = selected.as_slice();
         for algorithm in [Algorithm::Md5, Algorithm::Md5Dos2Unix] {
             let mut missing = Vec::new();
             for source in &sources {

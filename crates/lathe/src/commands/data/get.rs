@@ -1,16 +1,20 @@
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::Data;
 use super::foreign::{Foreign, moved};
 use super::places::Place;
 use crate::commands::Call;
 use crate::exit::{Outcome, hinted};
+use crate::terminal;
 
 /// Bring a file or folder of another git repository, without tracking it.
 ///
 /// Examples:
 ///   lathe get https://github.com/me/models model.pkl --rev v1
 ///   lathe get ../other data/images -o images
+///   lathe get ../other model.pkl --show-url    where its remote keeps it
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -27,6 +31,12 @@ pub struct Args {
     /// The other repository's remote; its default one if absent.
     #[arg(long, value_name = "NAME")]
     remote: Option<String>,
+    /// Print where the data lies on the remote, and bring nothing.
+    #[arg(long)]
+    show_url: bool,
+    /// Files on their way at once.
+    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
     /// Replace what is there.
     #[arg(short, long)]
     force: bool,
@@ -44,6 +54,9 @@ pub struct UrlArgs {
     url: String,
     /// Where it goes; its own name in this folder if absent.
     out: Option<String>,
+    /// Files on their way at once.
+    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
     /// Replace what is there.
     #[arg(short, long)]
     force: bool,
@@ -57,9 +70,20 @@ pub fn execute(args: &Args, call: &Call) -> anyhow::Result<Outcome> {
         .rsplit('/')
         .next()
         .unwrap_or_default();
+    if args.show_url {
+        let near = std::env::temp_dir();
+        let foreign = Foreign::open(&args.url, args.rev.as_deref(), &call.folder, &near, None)?;
+        let url = foreign.object_url(&args.path, args.remote.as_deref())?;
+        match call.json {
+            true => terminal::print_json(&json!({ "url": url }))?,
+            false => println!("{url}"),
+        }
+        return Ok(Outcome::Done);
+    }
     let target = target(&call.folder, args.out.as_deref(), name, args.force)?;
     let near = target.parent().unwrap_or(Path::new("/"));
-    let foreign = Foreign::open(&args.url, args.rev.as_deref(), &call.folder, near, None)?;
+    let mut foreign = Foreign::open(&args.url, args.rev.as_deref(), &call.folder, near, None)?;
+    foreign.jobs = args.jobs.map(usize::from);
     let found = foreign.bring(&args.path, args.remote.as_deref())?;
     lathe_data::remove_path(&target)?;
     moved(&found, &target)?;
@@ -75,7 +99,7 @@ pub fn from_url(args: &UrlArgs, call: &Call) -> anyhow::Result<Outcome> {
     std::fs::create_dir_all(near)?;
     let scratch = tempfile::Builder::new().prefix("lathe-get-").tempdir_in(near)?;
     let fetched = scratch.path().join("data");
-    place.fetch(&fetched)?;
+    place.fetch(&fetched, args.jobs.map(usize::from))?;
     lathe_data::remove_path(&target)?;
     moved(&fetched, &target)?;
     Ok(Outcome::Done)

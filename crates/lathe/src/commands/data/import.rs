@@ -12,7 +12,7 @@ use crate::exit::{Outcome, hinted};
 use crate::terminal;
 
 /// Where what is imported goes.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Options {
     /// Replace what is there.
@@ -24,6 +24,9 @@ pub struct Options {
     /// Also write down what it is now, and leave it where it is.
     #[arg(long, conflicts_with = "no_exec")]
     pub no_download: bool,
+    /// Files on their way at once.
+    #[arg(skip)]
+    pub jobs: Option<usize>,
 }
 
 /// Where data goes that is not to stay here.
@@ -32,9 +35,9 @@ pub struct Options {
 pub struct ToRemote {
     /// Send the data to the remote, and keep it neither here nor in the cache.
     #[arg(long, conflicts_with_all = ["no_exec", "no_download"])]
-    to_remote: bool,
+    pub to_remote: bool,
     #[command(flatten)]
-    remote: RemoteArgs,
+    pub remote: RemoteArgs,
 }
 
 /// Bring a file or folder from a URL or path, and remember where it came from: `lathe update` brings what is new.
@@ -73,6 +76,9 @@ pub struct RepoArgs {
     /// The other repository's remote; its default one if absent.
     #[arg(long, value_name = "NAME")]
     remote: Option<String>,
+    /// Files on their way at once.
+    #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
     #[command(flatten)]
     options: Options,
 }
@@ -95,13 +101,14 @@ pub fn from_url(args: &UrlArgs, call: &Call) -> anyhow::Result<Outcome> {
     if to_remote.to_remote {
         let remote = to_remote.remote.open(&data)?;
         send_url(&data, &place, file, url, &remote)?;
-    } else if to_remote.remote.remote.is_some() || to_remote.remote.jobs.is_some() {
-        return Err(hinted(
-            "`--remote` and `--jobs` are for `--to-remote`",
-            "add `--to-remote`",
-        ));
+    } else if to_remote.remote.remote.is_some() {
+        return Err(hinted("`--remote` is for `--to-remote`", "add `--to-remote`"));
     } else {
-        bring_url(&data, &place, file, url, &args.options)?;
+        let options = Options {
+            jobs: to_remote.remote.jobs.map(usize::from),
+            ..args.options.clone()
+        };
+        bring_url(&data, &place, file, url, &options)?;
     }
     tell(&data, call, &target)
 }
@@ -125,7 +132,11 @@ pub fn from_repo(args: &RepoArgs, call: &Call) -> anyhow::Result<Outcome> {
         path: path.trim_matches('/').to_owned(),
         remote: args.remote.clone(),
     };
-    bring_from_repo(&data, file_for(&target), &wanted, &args.options, None)?;
+    let options = Options {
+        jobs: args.jobs.map(usize::from),
+        ..args.options.clone()
+    };
+    bring_from_repo(&data, file_for(&target), &wanted, &options, None)?;
     tell(&data, call, &target)
 }
 
@@ -174,13 +185,13 @@ pub fn bring_url(
     }
     let scratch = scratch(data)?;
     let fetched = scratch.path().join("data");
-    place.fetch(&fetched)?;
+    place.fetch(&fetched, options.jobs)?;
     put(data, &file, &fetched)?;
     Ok(ops::import(&data.repo, &file, &origin)?)
 }
 
 /// Sends what a URL leads to to a remote, and writes both down.
-fn send_url(
+pub fn send_url(
     data: &Data,
     place: &Place,
     mut file: DvcFile,
@@ -225,13 +236,14 @@ pub fn bring_from_repo(
         return save(data, &file).map(|()| true);
     }
     let cache = data.repo.cache().folder();
-    let foreign = Foreign::open(
+    let mut foreign = Foreign::open(
         &wanted.url,
         wanted.rev.as_deref(),
         &data.folder,
         &data.repo.tmp(),
         Some(cache),
     )?;
+    foreign.jobs = options.jobs;
     if known == Some(&foreign.commit) {
         return Ok(false);
     }

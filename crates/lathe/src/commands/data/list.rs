@@ -41,6 +41,9 @@ pub struct Args {
     /// Show bytes, as far as they are written down.
     #[arg(long)]
     size: bool,
+    /// The other repository's remote; its default one if absent.
+    #[arg(long, value_name = "NAME")]
+    remote: Option<String>,
     /// Show hashes of data.
     #[arg(long)]
     show_hash: bool,
@@ -131,7 +134,7 @@ fn collect(
         }
         // Only the lists of folders are needed.
         if recorded.is_folder() && level < depth && (top.starts_with(&out.at) || out.at.starts_with(top)) {
-            for (relpath, md5) in foreign.files_of(&data, out)? {
+            for (relpath, md5) in foreign.files_of(&data, out, args.remote.as_deref())? {
                 if let Some(name) = shown(&out.at.join(relpath)) {
                     let one = Listed {
                         is_data: true,
@@ -239,7 +242,7 @@ fn print(args: &Args, rows: &[(String, &Listed)]) {
 }
 
 /// Bytes as DVC tells them: `3`, `4.88k`, `1.91M`.
-fn short(bytes: u64) -> String {
+pub fn short(bytes: u64) -> String {
     if bytes < 1024 {
         return bytes.to_string();
     }
@@ -261,6 +264,14 @@ fn short(bytes: u64) -> String {
 
 fn top_name(top: &Path) -> String {
     top.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The bytes of files that git checked out, by their paths below `top`; `.` is `top` itself.
+pub fn files_of_git(top: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut files = BTreeMap::new();
+    walk(top, top, &mut files)?;
+    let sized = files.into_iter().map(|(name, one)| (name, one.size.unwrap_or(0)));
+    Ok(sized.collect())
 }
 
 /// Files that git checked out.

@@ -17,12 +17,15 @@ pub mod commit;
 pub mod config;
 pub mod data_status;
 pub mod diff;
+pub mod disk_use;
 pub mod fetch;
-mod foreign;
+pub mod foreign;
 pub mod get;
 pub mod import;
+pub mod imports;
 pub mod list;
-mod places;
+pub mod list_url;
+pub mod places;
 pub mod pull;
 pub mod push;
 pub mod remote;
@@ -48,6 +51,11 @@ pub struct ReachArgs {
 }
 
 impl ReachArgs {
+    /// As if it were given so.
+    pub fn new(with_deps: bool, recursive: bool) -> Self {
+        Self { with_deps, recursive }
+    }
+
     /// The same, for what selects data.
     pub fn selection(self) -> Selection {
         Selection {
@@ -166,24 +174,13 @@ impl Data {
 
     /// Tells git of changed files, if the project wants that, or the user how to do it.
     pub fn stage(&self, paths: &[PathBuf], quiet: bool) -> anyhow::Result<()> {
-        if self.repo.no_scm() || !git::is_repository(self.repo.root()) {
+        if self.repo.no_scm() || !git::is_repository(self.repo.root()) || paths.is_empty() {
             return Ok(());
         }
-        let mut shown: Vec<String> = paths.iter().map(|path| self.shown(path)).collect();
-        shown.sort();
-        shown.dedup();
-        if shown.is_empty() {
-            return Ok(());
-        }
-        if self
-            .repo
-            .config()
-            .find_bool("core", "autostage")?
-            .unwrap_or(false)
-        {
-            return git::stage(&self.folder, &shown);
-        }
-        if !quiet {
+        if !autostage(&self.repo, paths)? && !quiet {
+            let mut shown: Vec<String> = paths.iter().map(|path| self.shown(path)).collect();
+            shown.sort();
+            shown.dedup();
             println!(
                 "\nto track the changes with git, run\n\n    git add {}\n",
                 shown.join(" ")
@@ -191,6 +188,32 @@ impl Data {
         }
         Ok(())
     }
+}
+
+/// Adds changed files to git's index, if the project wants that (`core.autostage`); says whether it does.
+pub fn autostage(repo: &Repo, paths: &[PathBuf]) -> anyhow::Result<bool> {
+    let is_wanted = repo.config().find_bool("core", "autostage")?.unwrap_or(false);
+    if !is_wanted || repo.no_scm() || !git::is_repository(repo.root()) {
+        return Ok(false);
+    }
+    let from_root = |path: &PathBuf| lathe_data::relative_path(path, repo.root());
+    let mut paths: Vec<String> = paths.iter().map(from_root).collect();
+    paths.sort();
+    paths.dedup();
+    git::stage(repo.root(), &paths)?;
+    Ok(true)
+}
+
+/// What running a pipeline writes and git is to know: locks, and what keeps outputs out of git.
+pub fn written_by<'a>(repo: &Repo, stages: impl Iterator<Item = &'a lathe_pipeline::Stage>) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for stage in stages {
+        paths.push(repo.root().join(&*stage.file).with_extension("lock"));
+        let outs = stage.outs.iter().filter(|out| out.cache);
+        paths.extend(outs.map(|out| repo.root().join(&out.at).with_file_name(".gitignore")));
+    }
+    paths.retain(|path| path.exists());
+    paths
 }
 
 /// What a `dvc.yaml` and the lock beside it track.

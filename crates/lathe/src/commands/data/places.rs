@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use lathe_data::Repo;
 use lathe_data::remote::{Direct, RemoteSettings, Seen, Source, Store, find_remote};
+use lathe_data::{Hashed, Repo};
+use lathe_pipeline::SeenBy;
+use lathe_yaml::{Node, Value};
 
 use super::stores;
 use crate::exit::hinted;
@@ -105,6 +107,113 @@ impl Place {
         }
     }
 
+    /// What is there, and by what a change of it is noticed: as DVC does, an ETag where there is one, else the md5.
+    pub fn seen(&self, repo: &Repo) -> anyhow::Result<Option<lathe_pipeline::Seen>> {
+        let (url, store, key) = match self {
+            Self::Local(path) => {
+                let content = lathe_data::hash_path(repo, path)?;
+                return Ok(content.map(|content| by_md5(content.hashed)));
+            }
+            Self::Stored { url, store, key } => (url, store, key),
+        };
+        let looked = match store.look(key) {
+            Ok(looked) => looked,
+            // Some stores fail where they are asked for a folder.
+            Err(error) => match self.seen_folder(store.as_ref(), key) {
+                Ok(Some(folder)) => return Ok(Some(folder)),
+                _ => return Err(error.into()),
+            },
+        };
+        if let Some(found) = looked {
+            let size = found.size;
+            let seen = |by, value| lathe_pipeline::Seen {
+                by,
+                value,
+                size,
+                nfiles: None,
+            };
+            return match found.mark {
+                Some(("etag", value)) => Ok(Some(seen(SeenBy::Etag, value))),
+                Some((_, value)) => Ok(Some(seen(SeenBy::Checksum, value))),
+                None if url.starts_with("http") => Err(hinted(
+                    format!("the server of `{url}` tells neither an ETag nor a Content-MD5"),
+                    "without them no change could be noticed",
+                )),
+                // Whoever tells nothing is read.
+                None => {
+                    std::fs::create_dir_all(repo.tmp())?;
+                    let file = tempfile::NamedTempFile::with_prefix_in("lathe-seen-", repo.tmp())?;
+                    store.get(key, file.path())?;
+                    let content = lathe_data::hash_path(repo, file.path())?;
+                    Ok(content.map(|content| by_md5(content.hashed)))
+                }
+            };
+        }
+        self.seen_folder(store.as_ref(), key)
+    }
+
+    /// The hash of a folder is that of the list of its files.
+    fn seen_folder(&self, store: &dyn Store, key: &str) -> anyhow::Result<Option<lathe_pipeline::Seen>> {
+        let prefix = format!("{key}/");
+        let listed = match store.list(&prefix) {
+            Ok(listed) => listed,
+            // A mere server has no folders.
+            Err(lathe_data::Error::NotListable { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let listed = inside_of(&prefix, listed);
+        if listed.is_empty() {
+            return Ok(None);
+        }
+        let looked = lathe_data::each_on(JOBS, 1, &listed, |(_, key)| store.look(key))?;
+        let mut size = 0;
+        let mut entries = Vec::new();
+        for ((relpath, _), found) in listed.iter().zip(looked) {
+            let found = found.unwrap_or_default();
+            let Some((mark, value)) = found.mark else {
+                return Err(hinted(
+                    format!("what holds `{key}` tells nothing by which changes of its files are noticed"),
+                    "let the stage depend on single files",
+                ));
+            };
+            size += found.size.unwrap_or(0);
+            entries.push((relpath.clone(), mark, value));
+        }
+        entries.sort();
+        let nfiles = u64::try_from(entries.len()).ok();
+        let list = entries.into_iter().map(|(relpath, mark, value)| {
+            let entry = [(mark, value), ("relpath", relpath)];
+            let entry = entry.map(|(key, value)| (Node::text(key), Node::text(value)));
+            Node::new(Value::Map(entry.to_vec()))
+        });
+        let text = lathe_yaml::to_python_json(&Node::new(Value::List(list.collect())));
+        Ok(Some(lathe_pipeline::Seen {
+            by: SeenBy::Md5,
+            value: format!("{}.dir", lathe_data::md5_of(text.as_bytes())),
+            size: Some(size),
+            nfiles,
+        }))
+    }
+
+    /// Removes what is there.
+    pub fn remove(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Local(path) => Ok(lathe_data::remove_path(path)?),
+            Self::Stored { store, key, .. } => {
+                if store.look(key)?.is_some() {
+                    return Ok(store.delete(key)?);
+                }
+                let prefix = format!("{key}/");
+                let listed = match store.list(&prefix) {
+                    Err(lathe_data::Error::NotListable { .. }) => return Ok(()),
+                    listed => inside_of(&prefix, listed?),
+                };
+                lathe_data::each_on(JOBS, 1, &listed, |(_, key)| store.delete(key))?;
+                Ok(())
+            }
+        }
+    }
+
     /// The files that it is made of, by their paths in it.
     pub fn parts(&self) -> anyhow::Result<Direct<Part>> {
         match self {
@@ -168,7 +277,7 @@ impl Place {
     }
 
     /// Brings it to a path where nothing is.
-    pub fn fetch(&self, to: &Path) -> anyhow::Result<()> {
+    pub fn fetch(&self, to: &Path, jobs: Option<usize>) -> anyhow::Result<()> {
         let (url, store, key) = match self {
             Self::Local(path) => {
                 if !path.exists() {
@@ -192,7 +301,8 @@ impl Place {
             }
             files.push((key, target));
         }
-        lathe_data::each_on(JOBS, 1, &files, |(key, target)| store.get(key, target))?;
+        let jobs = jobs.unwrap_or(JOBS);
+        lathe_data::each_on(jobs, 1, &files, |(key, target)| store.get(key, target))?;
         Ok(())
     }
 }
@@ -200,9 +310,18 @@ impl Place {
 /// The files below a key, by their paths below it.
 fn below(url: &str, store: &dyn Store, key: &str) -> anyhow::Result<Vec<(String, String)>> {
     let prefix = format!("{key}/");
+    let files = inside_of(&prefix, store.list(&prefix).map_err(|_| nothing(url))?);
+    match files.is_empty() {
+        true => Err(nothing(url)),
+        false => Ok(files),
+    }
+}
+
+/// What is listed below a prefix, by its path below it.
+pub fn inside_of(prefix: &str, listed: Vec<String>) -> Vec<(String, String)> {
     let mut files = Vec::new();
-    for found in store.list(&prefix).map_err(|_| nothing(url))? {
-        let Some(inside) = found.strip_prefix(&prefix) else {
+    for found in listed {
+        let Some(inside) = found.strip_prefix(prefix) else {
             continue;
         };
         // Nothing that a server lists leaves the folder.
@@ -211,9 +330,15 @@ fn below(url: &str, store: &dyn Store, key: &str) -> anyhow::Result<Vec<(String,
         }
         files.push((inside.to_owned(), found));
     }
-    match files.is_empty() {
-        true => Err(nothing(url)),
-        false => Ok(files),
+    files
+}
+
+fn by_md5(hashed: Hashed) -> lathe_pipeline::Seen {
+    lathe_pipeline::Seen {
+        by: SeenBy::Md5,
+        value: hashed.md5,
+        size: Some(hashed.size),
+        nfiles: hashed.nfiles,
     }
 }
 

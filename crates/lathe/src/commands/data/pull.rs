@@ -17,6 +17,9 @@ use crate::terminal;
 pub struct Args {
     #[command(flatten)]
     transfer: Transfer,
+    /// Targets are patterns: `*`, `?`, `[…]`, and `**` for folders.
+    #[arg(long)]
+    glob: bool,
     /// Also lose files of the workspace that are in no cache.
     #[arg(short, long)]
     force: bool,
@@ -27,11 +30,14 @@ pub struct Args {
 
 /// Fetches and checks out.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
+    let mut data = Data::open(call)?;
     let _lock = data.lock()?;
-    let moved = fetch::fetch(&data, &args.transfer)?;
-    let targets = &args.transfer.targets;
-    let selected = data.select(targets, args.transfer.scope.reach.selection())?;
+    let wanted = args.transfer.wanted(&data, args.glob)?;
+    let moved = fetch::fetch(&data, &wanted)?;
+    // What was never downloaded is known now.
+    data = Data::open(call)?;
+    let targets = &wanted.targets;
+    let selected = data.select(targets, wanted.scope.reach.selection())?;
     let options = CheckoutOptions {
         force: args.force,
         allow_missing: true,

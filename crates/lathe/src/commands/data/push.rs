@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::Data;
-use super::sync::{self, Transfer};
+use super::sync::{self, Transfer, Wanted};
 use crate::commands::Call;
 use crate::exit::Outcome;
 use crate::terminal;
@@ -19,17 +19,20 @@ use crate::terminal;
 pub struct Args {
     #[command(flatten)]
     transfer: Transfer,
+    /// Targets are patterns: `*`, `?`, `[…]`, and `**` for folders.
+    #[arg(long)]
+    glob: bool,
 }
 
 /// Pushes.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let data = Data::open(call)?;
     let _lock = data.lock()?;
-    let Transfer {
+    let Wanted {
         targets,
         scope,
         run_cache,
-    } = args.transfer;
+    } = args.transfer.wanted(&data, args.glob)?;
     let jobs = sync::jobs(&data, &scope, &targets, true)?;
     let moved = sync::push(&data, &scope, jobs, run_cache)?;
     if call.json {

@@ -5,7 +5,7 @@ use lathe_data::{Repo, ops};
 use serde_json::{Map, Value, json};
 
 use super::sync::{self, RemoteArgs, Scope};
-use super::{Data, updates};
+use super::{Data, ReachArgs, updates};
 use crate::commands::Call;
 use crate::exit::Outcome;
 use crate::revisions::Commits;
@@ -21,6 +21,9 @@ pub struct CloudOptions {
     remote: RemoteArgs,
     #[command(flatten)]
     commits: Commits,
+    /// With `--cloud`: also what the targets are made of, which is always looked at otherwise.
+    #[arg(short = 'd', long)]
+    with_deps: bool,
 }
 
 impl CloudOptions {
@@ -30,10 +33,11 @@ impl CloudOptions {
     }
 
     /// The same, for what moves data.
-    pub fn scope(&self) -> Scope {
+    pub fn scope(&self, recursive: bool) -> Scope {
         Scope {
             remote: self.remote.clone(),
             commits: self.commits,
+            reach: ReachArgs::new(self.with_deps, recursive),
             ..Scope::default()
         }
     }

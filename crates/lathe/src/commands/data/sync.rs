@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lathe_data::remote::{self, Objects, Remote, Transferred, find_remote, used_objects};
-use lathe_data::{Algorithm, Selected, Tracked};
+use lathe_data::{Algorithm, DataKind, Selected, Tracked};
 
 use super::{Data, ReachArgs};
 use crate::exit::hinted;
@@ -43,6 +43,8 @@ pub struct Scope {
     pub commits: Commits,
     #[command(flatten)]
     pub reach: ReachArgs,
+    #[arg(skip)]
+    pub limits: Limits,
 }
 
 /// What is sent to a remote or brought from it.
@@ -53,11 +55,101 @@ pub struct Transfer {
     #[command(flatten)]
     pub scope: Scope,
     /// Also what earlier executions made.
+    #[arg(long, overrides_with = "no_run_cache")]
+    run_cache: bool,
+    /// Not what earlier executions made, as if `--run-cache` were not given.
     #[arg(long)]
+    no_run_cache: bool,
+}
+
+/// What is sent to a remote or brought from it, resolved.
+pub struct Wanted {
+    /// `.dvc` files, outputs, paths inside of them, stages; everything if empty.
+    pub targets: Vec<String>,
+    /// Which remote, commits and data.
+    pub scope: Scope,
+    /// Also what earlier executions made.
     pub run_cache: bool,
 }
 
+impl Transfer {
+    /// Resolves it; with `glob` targets are patterns.
+    pub fn wanted(self, data: &Data, glob: bool) -> anyhow::Result<Wanted> {
+        let targets = match glob {
+            true => matching(data, &self.targets)?,
+            false => self.targets,
+        };
+        Ok(Wanted {
+            targets,
+            scope: self.scope,
+            run_cache: self.run_cache && !self.no_run_cache,
+        })
+    }
+}
+
+/// What patterns find among `.dvc` files, what they and stages make, and stages.
+fn matching(data: &Data, patterns: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for out in &data.all {
+        names.push(out.shown(&data.folder));
+        names.push(out.address(&data.folder));
+    }
+    let mut found = Vec::new();
+    for pattern in patterns {
+        let matched = lathe_data::matching(pattern, names.iter().map(String::as_str))?;
+        if matched.is_empty() {
+            return Err(hinted(
+                format!("nothing that is tracked matches `{pattern}`"),
+                "check the pattern, quoted so that the shell leaves it",
+            ));
+        }
+        found.extend(matched);
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Which data is left out, whatever the targets say.
+#[derive(Debug, Default, Clone, clap::Args)]
+pub struct Limits {
+    /// Only files and folders of fewer bytes than this.
+    #[arg(long, value_name = "BYTES")]
+    max_size: Option<u64>,
+    /// Only what stages list so.
+    #[arg(long = "type", value_name = "KIND", value_enum)]
+    kinds: Vec<KindArg>,
+}
+
+/// What data is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum KindArg {
+    /// Under `metrics`.
+    Metrics,
+    /// Under `plots`.
+    Plots,
+}
+
+impl Limits {
+    fn takes(&self, out: &Tracked) -> bool {
+        let is_small = match (self.max_size, &out.recorded) {
+            (Some(max), Some(recorded)) => recorded.size.is_some_and(|size| size < max),
+            _ => true,
+        };
+        let is_kind = |kind: &KindArg| match kind {
+            KindArg::Metrics => out.kind == DataKind::Metric,
+            KindArg::Plots => out.kind == DataKind::Plot,
+        };
+        is_small && (self.kinds.is_empty() || self.kinds.iter().any(is_kind))
+    }
+}
+
 impl Scope {
+    /// Whether the limits leave it in.
+    pub fn takes(&self, out: &Tracked) -> bool {
+        self.limits.takes(out)
+    }
+
     fn revisions(&self, data: &Data) -> anyhow::Result<Vec<String>> {
         let root = data.repo.root();
         let mut revisions = Vec::new();
@@ -125,14 +217,21 @@ fn by_remote(
     mut selected: Vec<Selected<'_>>,
     to_send: bool,
 ) -> anyhow::Result<Vec<Job>> {
-    selected.retain(|selected| selected.out.is_cached && (!to_send || selected.out.is_pushed));
+    // Another repository keeps what is its own, and what was never downloaded is on no remote.
+    let is_elsewhere =
+        |out: &Tracked| out.is_repo_import() || (out.origin.is_some() && out.recorded.is_none());
+    let has_imports = selected.iter().any(|selected| is_elsewhere(selected.out));
+    selected.retain(|selected| {
+        let out = selected.out;
+        out.is_cached && (!to_send || out.is_pushed) && !is_elsewhere(out) && scope.takes(out)
+    });
     let mut by_remote: BTreeMap<Option<&str>, Vec<Selected<'_>>> = BTreeMap::new();
     for selected in selected {
         let own = selected.out.remote.as_deref();
         let name = if scope.remote.remote.is_some() { None } else { own };
         by_remote.entry(name).or_default().push(selected);
     }
-    if by_remote.is_empty() {
+    if by_remote.is_empty() && (to_send || !has_imports) {
         // A remote that is not there is an error even if there is nothing to do.
         scope.remote.open(data)?;
     }

@@ -4,6 +4,7 @@ use serde_json::json;
 use super::Data;
 use super::import::{self, Options, Wanted};
 use super::places::Place;
+use super::sync::RemoteArgs;
 use crate::commands::Call;
 use crate::exit::{Outcome, hinted};
 use crate::terminal;
@@ -13,10 +14,12 @@ use crate::terminal;
 /// Examples:
 ///   lathe update images.dvc
 ///   lathe update images.dvc --rev v2
+///   lathe update -R imports                all in a folder
+///   lathe update --to-remote large.dvc     to the remote, and not here
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Imported data, or its `.dvc` files.
+    /// Imported data, or its `.dvc` files; with `--recursive` folders.
     #[arg(required = true)]
     targets: Vec<String>,
     /// Of another repository: the branch, tag or commit from now on.
@@ -25,6 +28,14 @@ pub struct Args {
     /// Only write down what is new, and leave it where it is.
     #[arg(long)]
     no_download: bool,
+    /// Targets are folders, and mean all that is imported in them.
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    /// Send data of URLs to the remote, and keep it neither here nor in the cache.
+    #[arg(long, conflicts_with_all = ["no_download", "rev"])]
+    to_remote: bool,
+    #[command(flatten)]
+    remote: RemoteArgs,
     /// Also lose changes of the data that are in no cache.
     #[arg(short, long)]
     force: bool,
@@ -33,12 +44,19 @@ pub struct Args {
 /// Updates what the targets name.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let data = Data::open(call)?;
-    let files = data.files_named(&args.targets)?;
+    if args.remote.remote.is_some() && !args.to_remote {
+        return Err(hinted("`--remote` is for `--to-remote`", "add `--to-remote`"));
+    }
+    let files = match args.recursive {
+        true => imported_in(&data, &args.targets)?,
+        false => data.files_named(&args.targets)?,
+    };
     let _lock = data.lock()?;
     let options = Options {
         force: true,
         no_exec: false,
         no_download: args.no_download,
+        jobs: args.remote.jobs.map(usize::from),
     };
     let mut updated = Vec::new();
     for file in files {
@@ -58,6 +76,24 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let paths: Vec<_> = updated.iter().map(|file| data.folder.join(file)).collect();
     data.stage(&paths, call.json || call.quiet)?;
     Ok(Outcome::Done)
+}
+
+/// The imports in some folders.
+fn imported_in<'a>(data: &'a Data, folders: &[String]) -> anyhow::Result<Vec<&'a DvcFile>> {
+    let mut found = Vec::new();
+    for folder in folders {
+        let at = lathe_data::normal_path(&data.folder.join(folder));
+        let before = found.len();
+        let inside = data.files.iter().filter(|file| file.path().starts_with(&at));
+        found.extend(inside.filter(|file| file.origin().is_some()));
+        if found.len() == before {
+            return Err(hinted(
+                format!("nothing is imported in `{folder}`"),
+                "name another folder, or a `.dvc` file without `--recursive`",
+            ));
+        }
+    }
+    Ok(found)
 }
 
 fn refuse_losses(data: &Data, file: &DvcFile) -> anyhow::Result<()> {
@@ -90,7 +126,12 @@ fn update(data: &Data, file: &DvcFile, args: &Args, options: &Options) -> anyhow
             if now.is_some() && now == mark && (is_here || options.no_download) {
                 return Ok(false);
             }
-            import::bring_url(data, &place, file.clone(), url, options)?;
+            if args.to_remote {
+                let remote = args.remote.open(data)?;
+                import::send_url(data, &place, file.clone(), url, &remote)?;
+            } else {
+                import::bring_url(data, &place, file.clone(), url, options)?;
+            }
             Ok(true)
         }
         Some(Origin::Repo {
@@ -99,6 +140,15 @@ fn update(data: &Data, file: &DvcFile, args: &Args, options: &Options) -> anyhow
             rev_lock,
             path,
         }) => {
+            if args.to_remote {
+                return Err(hinted(
+                    format!(
+                        "the data of `{}` belongs to another repository",
+                        data.shown(file.path())
+                    ),
+                    "`--to-remote` is for imports from URLs",
+                ));
+            }
             let wanted = Wanted {
                 url,
                 rev: args.rev.clone().or(rev),

@@ -20,6 +20,9 @@ const BEFORE: &str = "refs/lathe/before-apply";
 pub struct Args {
     /// The experiment.
     name: String,
+    /// Refuse if there is something that was not committed.
+    #[arg(long)]
+    no_force: bool,
 }
 
 /// Make a branch that holds an experiment.
@@ -46,6 +49,12 @@ pub fn execute(args: &Args, call: &Call) -> anyhow::Result<Outcome> {
         },
     };
     let is_dirty = git::checkout(&place.root).is_some_and(|checkout| checkout.dirty);
+    if is_dirty && args.no_force {
+        return Err(hinted(
+            "there are changes that were not committed",
+            "commit them, or leave `--no-force` out: they are kept",
+        ));
+    }
     if is_dirty {
         let message = format!("Files before `{}` was applied", args.name);
         let before = experiments::snapshot(&place.root, &place.head, &message, &[])?;

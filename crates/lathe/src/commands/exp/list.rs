@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, visible_alias = "names-only")]
     name_only: bool,
     /// Only their commits.
-    #[arg(long, conflicts_with = "name_only")]
+    #[arg(long, alias = "shas-only", conflicts_with = "name_only")]
     sha_only: bool,
 }
 
@@ -73,7 +73,8 @@ pub fn execute(args: &Args, call: &Call) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn of_remote(place: &Place, remote: &str) -> anyhow::Result<Vec<experiments::Experiment>> {
+/// Those that a git remote has.
+pub fn of_remote(place: &Place, remote: &str) -> anyhow::Result<Vec<experiments::Experiment>> {
     let listed = process::output_of("git", &["ls-remote", "--", remote, "refs/exps/*"], &place.root)?;
     Ok(listed
         .lines()

@@ -19,7 +19,7 @@ use super::Call;
 use super::values::{self, DiffArgs, TableStyle};
 use crate::exit::{Outcome, hinted};
 use crate::experiments::{self, Experiment, Saving};
-use crate::{git, terminal};
+use crate::{git, process, terminal};
 
 /// Try variations of a pipeline, compare them, keep the best.
 ///
@@ -61,6 +61,7 @@ enum Action {
     #[command(visible_alias = "rm")]
     Remove(remove::Args),
     Rename(RenameArgs),
+    Clean(CleanArgs),
     Push(remotes::PushArgs),
     Pull(remotes::PullArgs),
 }
@@ -94,7 +95,7 @@ struct SaveArgs {
     #[arg(short = 'I', long, value_name = "PATH")]
     include_untracked: Vec<String>,
     /// The message of its commit.
-    #[arg(short, long)]
+    #[arg(short, long, short_alias = 'M')]
     message: Option<String>,
 }
 
@@ -112,7 +113,18 @@ struct RenameArgs {
     /// Replace one that has the new name.
     #[arg(short, long)]
     force: bool,
+    /// Rename it on this git remote.
+    #[arg(short, long, value_name = "REMOTE")]
+    git_remote: Option<String>,
 }
+
+/// Remove what experiments left that were killed: worktrees, locks, and what is known of their processes.
+///
+/// Examples:
+///   lathe exp clean
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+struct CleanArgs {}
 
 /// Which commits' experiments are meant.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -226,6 +238,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         Action::Save(args) => save(&args, call),
         Action::Remove(args) => remove::execute(&args, call),
         Action::Rename(args) => rename(&args, call),
+        Action::Clean(_) => clean(call),
         Action::Push(args) => remotes::push(&args, call),
         Action::Pull(args) => remotes::pull(&args, call),
     }
@@ -270,6 +283,9 @@ fn save(args: &SaveArgs, call: &Call) -> anyhow::Result<Outcome> {
 fn rename(args: &RenameArgs, call: &Call) -> anyhow::Result<Outcome> {
     let place = Place::of(call)?;
     experiments::check_name(&place.root, &args.new)?;
+    if let Some(remote) = &args.git_remote {
+        return rename_on(&place, remote, args, call);
+    }
     let old = place.experiment(&args.old)?;
     let new = Experiment {
         name: args.new.clone(),
@@ -283,6 +299,54 @@ fn rename(args: &RenameArgs, call: &Call) -> anyhow::Result<Outcome> {
         terminal::print_json(&told(&new))?;
     } else {
         println!("`{}` is called `{}` now", old.name, new.name);
+    }
+    Ok(Outcome::Done)
+}
+
+/// Renames one that a git remote has.
+fn rename_on(place: &Place, remote: &str, args: &RenameArgs, call: &Call) -> anyhow::Result<Outcome> {
+    let there = list::of_remote(place, remote)?;
+    let Some(old) = there.iter().find(|one| one.name == args.old) else {
+        return Err(hinted(
+            format!("`{remote}` has no experiment `{}`", args.old),
+            format!("see what it has with `lathe exp list -A {remote}`"),
+        ));
+    };
+    let is_taken = |one: &&Experiment| one.name == args.new && one.baseline == old.baseline;
+    if there.iter().any(|one| is_taken(&one)) && !args.force {
+        return Err(hinted(
+            format!("`{remote}` has an experiment `{}` already", args.new),
+            "give another name, or replace it with `--force`",
+        ));
+    }
+    let from = experiments::reference(&old.baseline, &old.name);
+    let to = experiments::reference(&old.baseline, &args.new);
+    // Whoever pushes an object must have it.
+    process::output_of("git", &["fetch", "--quiet", "--", remote, &from], &place.root)?;
+    let (new, gone) = (format!("+{}:{to}", old.commit), format!(":{from}"));
+    process::output_of(
+        "git",
+        &["push", "--quiet", "--atomic", "--", remote, &new, &gone],
+        &place.root,
+    )?;
+    let renamed = Experiment {
+        name: args.new.clone(),
+        ..old.clone()
+    };
+    match call.json {
+        true => terminal::print_json(&told(&renamed))?,
+        false => println!("`{}` of `{remote}` is called `{}` now", old.name, renamed.name),
+    }
+    Ok(Outcome::Done)
+}
+
+fn clean(call: &Call) -> anyhow::Result<Outcome> {
+    let place = Place::of(call)?;
+    let removed = experiments::clean(&place.root)?;
+    match call.json {
+        true => terminal::print_json(&json!({ "removed": removed }))?,
+        false if removed.is_empty() => println!("there is nothing to remove"),
+        false => println!("removed what {} left", removed.join(", ")),
     }
     Ok(Outcome::Done)
 }

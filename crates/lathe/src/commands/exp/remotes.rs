@@ -60,8 +60,11 @@ struct WithData {
     #[command(flatten)]
     remote: RemoteArgs,
     /// Also what earlier executions made.
-    #[arg(long)]
+    #[arg(long, overrides_with = "no_run_cache")]
     run_cache: bool,
+    /// Not what earlier executions made, as if `--run-cache` were not given.
+    #[arg(long)]
+    no_run_cache: bool,
 }
 
 impl WithData {
@@ -88,7 +91,7 @@ impl WithData {
         };
         let _lock = data.lock()?;
         let jobs = sync::jobs_of_commits(&data, &scope, &commits(chosen), true)?;
-        let moved = sync::push(&data, &scope, jobs, self.run_cache)?;
+        let moved = sync::push(&data, &scope, jobs, self.run_cache && !self.no_run_cache)?;
         sync::refuse_missing(
             &moved.missing,
             &format!("{}; no experiment was sent", sync::NOWHERE),
@@ -103,7 +106,7 @@ impl WithData {
         };
         let _lock = data.lock()?;
         let jobs = sync::jobs_of_commits(&data, &scope, &commits(chosen), false)?;
-        let moved = sync::fetch(&data, &scope, jobs, self.run_cache)?;
+        let moved = sync::fetch(&data, &scope, jobs, self.run_cache && !self.no_run_cache)?;
         sync::refuse_missing(
             &moved.missing,
             &format!("{}; the experiments are here", sync::NOWHERE),

@@ -42,8 +42,14 @@ pub struct Args {
     /// Files that git does not know and that belong to it.
     #[arg(short = 'I', long, value_name = "PATH")]
     include_untracked: Vec<String>,
+    /// Files and folders that git ignores and that are copied to where it is executed.
+    #[arg(short = 'C', long, value_name = "PATH")]
+    copy_paths: Vec<String>,
+    /// Do not compose params.yaml from Hydra's files, which only `dvc` does.
+    #[arg(long)]
+    no_hydra: bool,
     /// The message of its commit.
-    #[arg(short, long)]
+    #[arg(short, long, short_alias = 'M')]
     message: Option<String>,
     /// Try this many, drawn from the values given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -83,6 +89,28 @@ pub fn execute(mut args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if args.run_all {
         return run_all(call, &place, args.run.jobs.unwrap_or(1).into());
     }
+    if !args.no_hydra
+        && place
+            .repo
+            .config()
+            .find_bool("hydra", "enabled")?
+            .unwrap_or(false)
+    {
+        return Err(hinted(
+            "`hydra.enabled` is set, and params.yaml is composed from Hydra's files by `dvc` alone",
+            "use `dvc exp run`, or `--no-hydra` to take params.yaml as it is",
+        ));
+    }
+    if let Some(absent) = args
+        .copy_paths
+        .iter()
+        .find(|path| !place.root.join(path).exists())
+    {
+        return Err(hinted(
+            format!("`{absent}` of `--copy-paths` does not exist"),
+            "name files and folders by their paths from the project's root",
+        ));
+    }
     let changes: Vec<Override> = std::mem::take(&mut args.run.set_params)
         .iter()
         .map(|text| overrides::parse(text))
@@ -105,6 +133,7 @@ pub fn execute(mut args: Args, call: &Call) -> anyhow::Result<Outcome> {
         return here(&args, call, &place, &only);
     }
     let jobs = usize::from(args.run.jobs.unwrap_or(1));
+    experiments::forget_stop(&place.root)?;
     let mut waiting = Vec::new();
     for (index, combination) in combinations.iter().enumerate() {
         let name = numbered(&args, is_sweep, index);
@@ -183,15 +212,21 @@ fn queue(args: &Args, place: &Place, name: Option<&str>, changes: &[Override]) -
         changes: changes.iter().map(Override::told).collect(),
         arguments: args.run.to_arguments(),
         include: args.include_untracked.clone(),
+        copy: args.copy_paths.clone(),
         message: args.message.clone(),
         force: args.run.force,
+        mirror: None,
     };
     let replaced = overrides::applied(&place.root, changes)?;
-    experiments::enqueue(&place.root, &place.head, &name, &order, &replaced)
+    experiments::enqueue(&place.root, &place.head, &name, &order, &replaced, args.queue)
 }
 
 /// Executes what waits in the queue, so many at once.
 pub fn run_all(call: &Call, place: &Place, jobs: usize) -> anyhow::Result<Outcome> {
+    for problem in experiments::dvc_queue::adopt(&place.root, &experiments::entries(&place.root)?)? {
+        eprintln!("{} {problem}", paint("note:", Style::Warn));
+    }
+    experiments::forget_stop(&place.root)?;
     let mut waiting = experiments::entries(&place.root)?;
     waiting.retain(|entry| entry.state == experiments::State::Queued);
     if waiting.is_empty() && !call.json {
@@ -223,6 +258,9 @@ fn execute_waiting(call: &Call, place: &Place, waiting: Vec<Entry>, jobs: usize)
         for _ in 0..jobs.clamp(1, total) {
             scope.spawn(|| {
                 loop {
+                    if experiments::is_to_stop(&place.root) {
+                        return;
+                    }
                     let Some(entry) = held(&next).next() else {
                         return;
                     };

@@ -57,8 +57,23 @@ pub struct Args {
     #[arg(long)]
     hide_workspace: bool,
     /// Do not look for names of commits.
-    #[arg(long)]
+    #[arg(long, alias = "sha")]
     sha_only: bool,
+    /// Nothing: what is shown is never stopped at each page.
+    #[arg(long, hide = true)]
+    no_pager: bool,
+    /// Nothing: experiments that run are read where they are.
+    #[arg(long, hide = true)]
+    no_fetch: bool,
+    /// Nothing: nothing is kept of what was shown.
+    #[arg(short, long, hide = true)]
+    force: bool,
+    /// Also those of the last commit of every branch.
+    #[arg(short, long)]
+    all_branches: bool,
+    /// Also those of the commit of every tag.
+    #[arg(short = 'T', long)]
+    all_tags: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -109,7 +124,23 @@ fn collect(args: &Args, place: &Place) -> anyhow::Result<Vec<Row>> {
         wanted.push((WORKSPACE.to_owned(), None, None, false));
     }
     let waiting = experiments::entries(&place.root)?;
-    for commit in args.baselines.commits(place)? {
+    let mut commits = args.baselines.commits(place)?;
+    for (is_wanted, kind) in [(args.all_branches, "refs/heads"), (args.all_tags, "refs/tags")] {
+        let names = match is_wanted {
+            true => crate::git::references(&place.root, kind)?,
+            false => Vec::new(),
+        };
+        // A tag with a message is an object of its own.
+        let new = names
+            .iter()
+            .filter_map(|name| crate::git::commit_of(&place.root, name));
+        for commit in new {
+            if !commits.contains(&commit) {
+                commits.push(commit);
+            }
+        }
+    }
+    for commit in commits {
         let name = if args.sha_only {
             None
         } else {

@@ -1,0 +1,88 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Parser;
+use lathe_data::{DvcFile, Repo};
+
+use super::Call;
+use crate::cli::Cli;
+use crate::exit::Outcome;
+
+/// What the hooks of `lathe install` call.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    hook: Hook,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Hook {
+    /// Says what changed.
+    PreCommit {
+        /// What git says.
+        arguments: Vec<String>,
+    },
+    /// Brings data to where the commit is.
+    PostCheckout {
+        /// The commit before, the commit now, and 1 if it is not single files.
+        arguments: Vec<String>,
+    },
+    /// Sends data that the commits name.
+    PrePush {
+        /// The remote and its URL.
+        arguments: Vec<String>,
+    },
+    /// Merges two versions of a `.dvc` file.
+    MergeDriver {
+        /// The version that both began with.
+        #[arg(long)]
+        ancestor: PathBuf,
+        /// Ours, which becomes the result.
+        #[arg(long)]
+        our: PathBuf,
+        /// Theirs.
+        #[arg(long)]
+        their: PathBuf,
+    },
+}
+
+/// Does what the hook is for; nothing where there is no project.
+pub fn execute(args: &Args, call: &Call) -> anyhow::Result<Outcome> {
+    let Some(_) = Repo::find_folder(&call.folder)? else {
+        return Ok(Outcome::Done);
+    };
+    match &args.hook {
+        Hook::PreCommit { .. } => lathe(call, "status"),
+        Hook::PostCheckout { arguments } => {
+            // pre-commit gives no arguments, but this.
+            let of_tool = std::env::var("PRE_COMMIT_CHECKOUT_TYPE").ok();
+            let flag = of_tool.or_else(|| arguments.get(2).cloned());
+            // What a rebase checks out on its way is not what anybody works on.
+            let git = call.folder.join(".git");
+            let is_rebase = git.join("rebase-merge").is_dir() || git.join("rebase-apply").is_dir();
+            match flag.as_deref() == Some("1") && !is_rebase {
+                true => lathe(call, "checkout"),
+                false => Ok(Outcome::Done),
+            }
+        }
+        Hook::PrePush { .. } => lathe(call, "push"),
+        Hook::MergeDriver { ancestor, our, their } => {
+            let repo = Repo::discover(&call.folder)?;
+            let at = |path: &Path| call.folder.join(path);
+            let ancestor = at(ancestor);
+            let has_ancestor = std::fs::metadata(&ancestor)
+                .with_context(|| format!("failed to read `{}`", ancestor.display()))?
+                .len()
+                != 0;
+            let ancestor = has_ancestor.then(|| DvcFile::load(&ancestor)).transpose()?;
+            let (our, their) = (DvcFile::load(&at(our))?, DvcFile::load(&at(their))?);
+            lathe_data::ops::merge(&repo, ancestor.as_ref(), &our, &their)?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+fn lathe(call: &Call, command: &str) -> anyhow::Result<Outcome> {
+    let folder = call.folder.display().to_string();
+    super::execute(Cli::try_parse_from(["lathe", "--cd", &folder, command])?)
+}
