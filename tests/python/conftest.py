@@ -222,6 +222,41 @@ def mlflow(server, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A folder with a certificate for this machine, its key, and the authority that signed it."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    folder = tmp_path_factory.mktemp("tls")
+    pem = serialization.Encoding.PEM
+    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
+    keys = {who: ec.generate_private_key(ec.SECP256R1()) for who in ("authority", "localhost")}
+    names = {who: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, who)]) for who in keys}
+    hosts = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+
+    def signed(who, serial, *extensions):
+        builder = (
+            x509.CertificateBuilder().subject_name(names[who]).issuer_name(names["authority"])
+            .public_key(keys[who].public_key()).serial_number(serial)
+            .not_valid_before(now - day).not_valid_after(now + day)
+        )  # fmt: skip
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
+        return builder.sign(keys["authority"], hashes.SHA256()).public_bytes(pem)
+
+    (folder / "ca.pem").write_bytes(signed("authority", 6, x509.BasicConstraints(ca=True, path_length=None)))
+    (folder / "cert.pem").write_bytes(signed("localhost", 7, hosts))
+    (folder / "key.pem").write_bytes(
+        keys["localhost"].private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
 def bike_run(tmp_path_factory):
     """The example, run once from a clean repository."""
     folder = tmp_path_factory.mktemp("bike-run")

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+import requests
 from conftest import LATHE, lathe
 
 PASSWORD = "correct horse battery"
@@ -374,3 +375,48 @@ def test_what_is_not_there_is_told_in_the_clients_words(guarded, be):
         assert (missing.status_code, missing.json()["message"]) == (404, message)
     stranger = requests.post(f"{guarded.url}/api/2.0/mlflow/experiments/search", json={"max_results": 1}, timeout=20)
     assert stranger.status_code == 401 and stranger.json()["message"].startswith("You are not authenticated.")
+
+
+def test_the_whole_server_over_tls(serve, tmp_path, certificate, monkeypatch):
+    import mlflow
+    from mlflow.server.auth.client import AuthServiceClient
+
+    folder = tmp_path / "server"
+    folder.mkdir()
+    monkeypatch.setenv("LATHE_ADMIN_PASSWORD", PASSWORD)
+    pems = ["--tls-cert", str(certificate / "cert.pem"), "--tls-key", str(certificate / "key.pem")]
+    server = serve(folder, "--auth", *pems)
+    assert server.url.startswith("https://127.0.0.1:")
+    trusted = str(certificate / "ca.pem")
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(f"{server.url}/health")
+    assert requests.get(f"{server.url}/health", verify=trusted).text == "OK"
+    for name, value in [
+        ("MLFLOW_TRACKING_USERNAME", "admin"),
+        ("MLFLOW_TRACKING_PASSWORD", PASSWORD),
+        ("MLFLOW_TRACKING_SERVER_CERT_PATH", trusted),
+        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
+    ]:
+        monkeypatch.setenv(name, value)
+    mlflow.set_tracking_uri(server.url)
+    mlflow.set_experiment("secret")
+    with mlflow.start_run() as run:
+        mlflow.log_metric("loss", 0.5)
+        mlflow.log_text("hello", "note.txt")
+    assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/note.txt") == "hello"
+    assert AuthServiceClient(server.url).get_user("admin").is_admin
+    # A page's session is never sent without TLS.
+    logged_in = requests.post(
+        f"{server.url}/api/v1/session", json={"username": "admin", "password": PASSWORD}, verify=trusted
+    )
+    assert logged_in.headers["set-cookie"].endswith("; Secure")
+    # Lathe's own commands trust what the system, or `SSL_CERT_FILE`, does.
+    project = tmp_path / "project"
+    project.mkdir()
+    trusting = {"SSL_CERT_FILE": trusted, "MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": PASSWORD}
+    made = lathe("token", "create", "laptop", "--server", server.url, cwd=project, **trusting)
+    assert made.stdout.startswith("lathe_"), made.stdout
+    told = lathe("lineage", run.info.run_id, "--server", server.url, cwd=project, **trusting)
+    assert run.info.run_id in told.stdout
+    refused = lathe("lineage", run.info.run_id, "--server", server.url, cwd=project, code=1, SSL_CERT_FILE="")
+    assert "certificate" in refused.stderr, refused.stderr

@@ -299,35 +299,6 @@ def test_a_folder_with_one_model_file_is_that_model_and_with_several_they_are_na
     assert "MLmodel" in lathe("predict", "empty", "rows.csv", "-o", "out.csv", cwd=tmp_path, code=1).stderr
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate for this machine, signed by itself, and its key."""
-    import datetime
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    day = datetime.timedelta(days=1)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
-        .not_valid_before(now - day).not_valid_after(now + day).add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
-    )  # fmt: skip
-    pem = serialization.Encoding.PEM
-    (folder / "cert.pem").write_bytes(made.public_bytes(pem))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return folder
-
-
 def test_every_protocol_over_tls(served, tmp_path, certificate):
     import tritonclient.grpc as triton_grpc
 
@@ -339,12 +310,12 @@ def test_every_protocol_over_tls(served, tmp_path, certificate):
     pems = ["--tls-cert", str(certificate / "cert.pem"), "--tls-key", str(certificate / "key.pem")]
     with answering(folder, *pems) as url:
         assert url.startswith("https://127.0.0.1:")
-        reply = requests.post(f"{url}/invocations", json={"instances": X.head(3).to_numpy().tolist()}, verify=certificate / "cert.pem")
+        reply = requests.post(f"{url}/invocations", json={"instances": X.head(3).to_numpy().tolist()}, verify=certificate / "ca.pem")
         assert reply.json()["predictions"] == model.predict(X.head(3)).tolist()
         with pytest.raises(requests.exceptions.SSLError):
             requests.get(f"{url}/v2/health/ready")
         client = triton_grpc.InferenceServerClient(
-            url.removeprefix("https://"), ssl=True, root_certificates=str(certificate / "cert.pem")
+            url.removeprefix("https://"), ssl=True, root_certificates=str(certificate / "ca.pem")
         )
         rows = triton_grpc.InferInput("rows", [200, 4], "FP64")
         rows.set_data_from_numpy(X.to_numpy())

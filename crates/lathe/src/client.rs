@@ -14,6 +14,7 @@ use tower::ServiceExt;
 
 use crate::exit::hint;
 use crate::settings::Place;
+use crate::tls::trust;
 use crate::wiring::Embedded;
 
 /// A client of the API.
@@ -77,15 +78,20 @@ impl Client {
     /// As [`Client::open`], with another patience for each call to a server.
     pub fn open_within(place: &Place, patience: std::time::Duration) -> anyhow::Result<Self> {
         match place {
-            Place::Server(url) => Ok(Self::Remote {
-                url: url.clone(),
-                agent: ureq::Agent::config_builder()
+            Place::Server(url) => {
+                let mut agent = ureq::Agent::config_builder()
                     .http_status_as_error(false)
-                    .timeout_global(Some(patience))
-                    .build()
-                    .into(),
-                authorization: authorization(),
-            }),
+                    .timeout_global(Some(patience));
+                // To read what the system trusts takes longer than many a command.
+                if url.starts_with("https:") {
+                    agent = agent.tls_config(trust());
+                }
+                Ok(Self::Remote {
+                    url: url.clone(),
+                    agent: agent.build().into(),
+                    authorization: authorization(),
+                })
+            }
             Place::Embedded { database, artifacts } => {
                 Ok(Self::Embedded(Embedded::open(database, artifacts)?))
             }

@@ -34,6 +34,7 @@ mod sources;
 mod stage_view;
 mod steps;
 mod terminal;
+mod tls;
 mod tracking;
 mod wiring;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
@@ -88,7 +88,7 @@ pub async fn serve(
                 let closed = closed.clone();
                 tokio::spawn(async move {
                     match tls {
-                        None => connection(stream, peer, router, patience, stopped).await,
+                        None => connection(stream, peer, router, patience, false, stopped).await,
                         Some(server) => secured(stream, peer, router, patience, server, stopped).await,
                     }
                     drop(closed);
@@ -129,7 +129,7 @@ async fn secured(
         () = asked(&mut stopped) => return,
     };
     match greeted {
-        Ok(Ok(stream)) => connection(stream, peer, router, patience, stopped).await,
+        Ok(Ok(stream)) => connection(stream, peer, router, patience, true, stopped).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection does not speak TLS"),
         Err(_) => tracing::debug!(%peer, "a connection began with nothing"),
     }
@@ -140,6 +140,7 @@ async fn connection<S>(
     peer: SocketAddr,
     router: Router,
     patience: Patience,
+    is_secret: bool,
     mut stopped: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -154,7 +155,7 @@ async fn connection<S>(
         return;
     };
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        answer(router.clone(), request, peer, patience)
+        answer(router.clone(), request, peer, patience, is_secret)
     });
     let stream = TokioIo::new(stream);
     let ended = match is_http2 {
@@ -204,8 +205,14 @@ async fn answer(
     request: Request<Incoming>,
     peer: SocketAddr,
     patience: Patience,
+    is_secret: bool,
 ) -> Result<Response, Infallible> {
     let (mut parts, incoming) = request.into_parts();
+    if is_secret {
+        // As a proxy says it that speaks TLS for a server.
+        let forwarded = HeaderValue::from_static("https");
+        parts.headers.insert("x-forwarded-proto", forwarded);
+    }
     parts.extensions.insert(ConnectInfo(peer));
     if incoming.is_end_stream() || parts.uri.path() == STREAM {
         return router.call(Request::from_parts(parts, Body::new(incoming))).await;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use base64::Engine;
 use percent_encoding::percent_decode_str;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::exit::hinted;
+use crate::tls::trust;
 
 /// A page with every file of a package.
 const PAGE_BYTES_MAX: u64 = 64 << 20;
@@ -40,16 +40,6 @@ impl Index {
             None => (None, rest),
         };
         let user = user.map(|user| percent_decode_str(user).decode_utf8_lossy());
-        // What the system trusts, as pip does: indexes of firms have certificates of their own.
-        let certificates = rustls_native_certs::load_native_certs().certs;
-        let roots = match certificates.is_empty() {
-            true => RootCerts::WebPki,
-            false => certificates
-                .iter()
-                .map(|der| Certificate::from_der(der).to_owned())
-                .collect::<Vec<_>>()
-                .into(),
-        };
         Ok(Self {
             url: format!("{scheme}://{}", rest.trim_end_matches('/')),
             authorization: user
@@ -60,7 +50,7 @@ impl Index {
                 .timeout_connect(Some(Duration::from_secs(30)))
                 .timeout_recv_response(Some(Duration::from_secs(60)))
                 .timeout_global(Some(Duration::from_secs(900)))
-                .tls_config(TlsConfig::builder().root_certs(roots).build())
+                .tls_config(trust())
                 .build()
                 .into(),
         })

@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::anyhow;
-use lathe_server::connections::Tls;
 use lathe_server::inference::{self, Deployments, ModelLimits};
 use lathe_serving::{Facts, Model};
 use tokio::sync::mpsc;
@@ -18,6 +17,7 @@ use crate::exit::{Outcome, hint, hinted};
 use crate::model_memory::MemoryArgs;
 use crate::runtimes::RuntimeArgs;
 use crate::settings::Place;
+use crate::tls::TlsArgs;
 use crate::{clock, model_source, process, terminal};
 
 /// Samples that wait for the server to be told of them; while it is away for longer, more are dropped and counted.
@@ -62,12 +62,8 @@ pub struct Args {
     /// A second port for gRPC clients that are set to one; the first takes gRPC too.
     #[arg(long)]
     grpc_port: Option<u16>,
-    /// A chain of certificates in PEM: answer over TLS, with `--tls-key`.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// The key of the first certificate, in PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsArgs,
     #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
@@ -194,12 +190,7 @@ async fn answer(
 ) -> anyhow::Result<Outcome> {
     let stop = process::Stop::listen()?;
     let listener = listen(args.host, args.port).await?;
-    let tls = match (&args.tls_cert, &args.tls_key) {
-        (Some(certificate), Some(key)) => {
-            Some(Tls::load(&call.folder.join(certificate), &call.folder.join(key))?)
-        }
-        _ => None,
-    };
+    let tls = args.tls.load(&call.folder)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}", listener.local_addr()?);
     let ready_ms = started.elapsed().as_millis();

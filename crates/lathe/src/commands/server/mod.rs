@@ -2,7 +2,7 @@ mod access;
 mod drop_in;
 mod only;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ use crate::exit::{Outcome, hint, hinted};
 use crate::model_memory::MemoryArgs;
 use crate::project::ProjectFile;
 use crate::runtimes::RuntimeArgs;
+use crate::tls::TlsArgs;
 use crate::wiring::{self, PartOptions};
 use crate::{clock, jobs, payloads, process, terminal};
 
@@ -35,6 +36,7 @@ use crate::{clock, jobs, payloads, process, terminal};
 ///   PGPASSWORD=… lathe server --database postgresql://lathe@db.internal/lathe
 ///   lathe server --auth --host 0.0.0.0 --allowed-hosts ml.example
 ///   lathe server --only tracking,registry,ui
+///   lathe server --auth --host 0.0.0.0 --allowed-hosts ml.example --tls-cert chain.pem --tls-key key.pem
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, disable_help_flag = true)]
 pub struct Args {
@@ -86,6 +88,8 @@ pub struct Args {
     #[command(flatten)]
     drop_in: drop_in::DropIn,
     #[command(flatten)]
+    tls: TlsArgs,
+    #[command(flatten)]
     memory: MemoryArgs,
     #[command(flatten)]
     runtimes: RuntimeArgs,
@@ -118,7 +122,18 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
                 "stop what listens there, or choose another `--port` (0 takes a free one)",
             ))
         })?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let tls = args.tls.load(&call.folder)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr()?);
+        // What this server starts itself asks it on loopback, where no certificate has its name.
+        let inner = match tls {
+            Some(_) => Some(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?),
+            None => None,
+        };
+        let inner_url = match &inner {
+            Some(inner) => format!("http://{}", inner.local_addr()?),
+            None => url.clone(),
+        };
         let options = PartOptions {
             default_artifact_root: match args.default_artifact_root.clone() {
                 Some(root) => absolute(root)?,
@@ -160,7 +175,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         let context = jobs::Context {
             store: state.store.clone(),
             artifacts: state.artifacts.clone(),
-            url: Some(url.clone()),
+            url: Some(inner_url),
             token: match &state.options.login {
                 Login::On(door) => Some(door.internal_token().to_owned()),
                 Login::Off | Login::Local => None,
@@ -201,7 +216,15 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
 
         announce(call, &url, started)?;
         let router = lathe_server::router(state);
-        process::serve_until_stopped(listener, router, None, stop).await;
+        match inner {
+            None => process::serve_until_stopped(listener, router, None, stop).await,
+            Some(inner) => {
+                tokio::join!(
+                    process::serve_until_stopped(listener, router.clone(), tls, stop.clone()),
+                    process::serve_until_stopped(inner, router, None, stop),
+                );
+            }
+        }
         // Gone only if it broke off.
         let _ = end_payloads.send(());
         payloads.await.context("payloads were not written to the end")?;
