@@ -12,6 +12,9 @@ use crate::project::PayloadSpec;
 const MEMBERS_MAX: usize = 64;
 /// Models that answer one request at most, those of graphs within the graph included.
 const MODELS_MAX: usize = 256;
+/// Graphs within graphs at most, the outermost counted. What is stored of a graph nests five deep for each, and what
+/// reads JSON stops at 128.
+const DEPTH_MAX: usize = 16;
 /// Types that a column of a switch may have, as in MLflow's signatures.
 const COLUMN_TYPES: [&str; 6] = ["boolean", "integer", "long", "float", "double", "string"];
 
@@ -424,10 +427,16 @@ pub enum GraphError {
         /// Which.
         graph: String,
     },
+    /// A graph has too many graphs within graphs.
+    #[error("`[graph.{graph}]` has graphs within graphs more than {DEPTH_MAX} levels deep")]
+    TooDeep {
+        /// Which.
+        graph: String,
+    },
 }
 
 /// Whether the graphs of a project can be: each names others that are there, none is a part of itself, and none is
-/// larger than what can be answered.
+/// larger or deeper than what can be answered.
 pub fn check(graphs: &BTreeMap<String, GraphSpec>) -> Result<(), GraphError> {
     let mut sizes = BTreeMap::new();
     for name in graphs.keys() {
@@ -436,13 +445,22 @@ pub fn check(graphs: &BTreeMap<String, GraphSpec>) -> Result<(), GraphError> {
     Ok(())
 }
 
-/// How many models a graph asks; each graph is looked at once.
+/// How large a graph is.
+#[derive(Clone, Copy)]
+struct Size {
+    /// Models that it asks.
+    models: usize,
+    /// Graphs within graphs, itself counted.
+    depth: usize,
+}
+
+/// How large a graph is; each graph is looked at once.
 fn size<'a>(
     graphs: &'a BTreeMap<String, GraphSpec>,
     name: &'a str,
     way: &mut Vec<&'a str>,
-    sizes: &mut BTreeMap<&'a str, usize>,
-) -> Result<usize, GraphError> {
+    sizes: &mut BTreeMap<&'a str, Size>,
+) -> Result<Size, GraphError> {
     if let Some(known) = sizes.get(name) {
         return Ok(*known);
     }
@@ -456,22 +474,38 @@ fn size<'a>(
             member: name.to_owned(),
         });
     };
+    // Before it goes deeper, so that no chain of graphs is followed to the end of the stack.
+    if DEPTH_MAX <= way.len() {
+        return Err(GraphError::TooDeep {
+            graph: way[0].to_owned(),
+        });
+    }
     way.push(name);
-    let mut models = 0;
+    let mut whole = Size { models: 0, depth: 1 };
     for member in spec.shape.members() {
-        models += match member {
-            Member::Graph { name } => size(graphs, name, way, sizes)?,
-            Member::Alias { .. } | Member::Version(_) => 1,
-        };
+        match member {
+            Member::Graph { name } => {
+                let part = size(graphs, name, way, sizes)?;
+                whole.models += part.models;
+                whole.depth = whole.depth.max(1 + part.depth);
+            }
+            Member::Alias { .. } | Member::Version(_) => whole.models += 1,
+        }
     }
     way.pop();
-    if MODELS_MAX < models {
+    if MODELS_MAX < whole.models {
         return Err(GraphError::TooLarge {
             graph: name.to_owned(),
         });
     }
-    sizes.insert(name, models);
-    Ok(models)
+    // What was known already may be deep.
+    if DEPTH_MAX < whole.depth {
+        return Err(GraphError::TooDeep {
+            graph: name.to_owned(),
+        });
+    }
+    sizes.insert(name, whole);
+    Ok(whole)
 }
 
 #[cfg(test)]
@@ -579,5 +613,54 @@ mod tests {
         };
         assert_eq!(check(&all(8)), Ok(()));
         assert_eq!(check(&all(40)), Err(GraphError::TooLarge { graph: "g8".into() }));
+    }
+
+    #[test]
+    fn graphs_within_graphs_end_somewhere() {
+        // Each names the next; the names sort from the outermost inwards, or from the innermost outwards.
+        let chain = |count: usize, inwards: bool| {
+            let name = |n: usize| format!("g{:04}", if inwards { n } else { count - n });
+            let keys = |n: usize| match n + 1 == count {
+                true => json!({ "sequence": ["models:/m@x"] }),
+                false => json!({ "sequence": [format!("graph:/{}", name(n + 1))] }),
+            };
+            graphs(
+                (0..count)
+                    .map(|n| (name(n), keys(n)))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into(),
+            )
+        };
+        for inwards in [true, false] {
+            assert_eq!(check(&chain(DEPTH_MAX, inwards)), Ok(()));
+            for count in [DEPTH_MAX + 1, 9000] {
+                let told = check(&chain(count, inwards)).unwrap_err().to_string();
+                assert!(told.ends_with("more than 16 levels deep"), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_deepest_graph_is_read_back() {
+        let model = || {
+            Part::Model(VersionName {
+                model: "m".into(),
+                version: 1,
+            })
+        };
+        let switch = |part: Part| Shape::Switch {
+            on: "input.a".into(),
+            columns: BTreeMap::new(),
+            cases: BTreeMap::from([("a".to_owned(), part)]),
+            otherwise: None,
+        };
+        let shape = (1..DEPTH_MAX).fold(switch(model()), |inner, level| {
+            switch(Part::Graph {
+                name: format!("g{level}"),
+                shape: Box::new(inner),
+            })
+        });
+        let text = serde_json::to_string(&shape).unwrap();
+        assert_eq!(serde_json::from_str::<Shape<Part>>(&text).unwrap(), shape);
     }
 }
