@@ -479,5 +479,7 @@ def test_a_wheel_that_is_another_than_it_should_be_is_not_used(tmp_path, wheel):
     assert f"has no file `{wheel.name}`" in done.stderr and "secret" not in done.stderr
     done = lathe("runtime", "install", "--index", "http://127.0.0.1:9/simple", cwd=tmp_path, code=1, **data)
     assert "cannot be reached" in done.stderr and "`--from`" in done.stderr
+    done = lathe("runtime", "install", "--index", "ftp://me:secret@127.0.0.1:9/simple", cwd=tmp_path, code=1, **data)
+    assert "is no URL of `http` or `https`" in done.stderr and "secret" not in done.stderr
     lathe("runtime", "install", "--from", str(wheel), "--quiet", cwd=tmp_path, **data)
     assert list(tmp_path.glob("data/onnxruntime/1.32.0/libonnxruntime.so.1.32.0"))

@@ -27,19 +27,21 @@ impl Index {
     pub fn open(url: &str) -> anyhow::Result<Self> {
         let (scheme, rest) = url
             .split_once("://")
-            .filter(|(scheme, _)| ["http", "https"].contains(scheme))
+            .map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest))
+            .filter(|(scheme, _)| ["http", "https"].contains(&scheme.as_str()))
             .ok_or_else(|| {
+                // It is not shown: it may hold a password.
                 hinted(
-                    format!("`{url}` is no index"),
+                    "what is named as the index is no URL of `http` or `https`",
                     "say `https://pypi.org/simple`, for example",
                 )
             })?;
-        let host_ends = rest.find('/').unwrap_or(rest.len());
-        let (user, rest) = match rest[..host_ends].rfind('@') {
-            Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
-            None => (None, rest),
-        };
-        let user = user.map(|user| percent_decode_str(user).decode_utf8_lossy());
+        let (user, rest) = user_and_rest(rest);
+        // A token alone is a user without a password.
+        let user = user.map(|user| match user.contains(':') {
+            true => percent_decode_str(user).decode_utf8_lossy().into_owned(),
+            false => format!("{}:", percent_decode_str(user).decode_utf8_lossy()),
+        });
         Ok(Self {
             url: format!("{scheme}://{}", rest.trim_end_matches('/')),
             authorization: user
@@ -70,7 +72,7 @@ impl Index {
             })
             .ok_or_else(|| {
                 hinted(
-                    format!("`{page_url}` has no file `{name}`"),
+                    format!("`{}` has no file `{name}`", shown(&page_url)),
                     "name another index with `--index`, or a wheel that is here with `--from`",
                 )
             })?;
@@ -80,29 +82,29 @@ impl Index {
 
     fn get(&self, url: &str, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
         let mut request = self.agent.get(url);
-        // Who says the password of an index means that host only.
+        // Who says the password of an index means that host only, and says it no more openly than there.
         if let Some(authorization) = self
             .authorization
             .as_ref()
-            .filter(|_| host_of(url) == host_of(&self.url))
+            .filter(|_| origin_of(url) == origin_of(&self.url))
         {
             request = request.header("authorization", authorization);
         }
         let mut response = request.call().map_err(|error| {
             anyhow!(error).context(crate::exit::hint(
-                format!("`{url}` cannot be reached"),
+                format!("`{}` cannot be reached", shown(url)),
                 "name an index that can be with `--index`, or a wheel that is here with `--from`",
             ))
         })?;
         if !response.status().is_success() {
-            bail!("`{url}` answers {}", response.status());
+            bail!("`{}` answers {}", shown(url), response.status());
         }
         response
             .body_mut()
             .with_config()
             .limit(bytes_max)
             .read_to_vec()
-            .with_context(|| format!("`{url}` breaks off"))
+            .with_context(|| format!("`{}` breaks off", shown(url)))
     }
 }
 
@@ -144,9 +146,29 @@ fn joined(page: &str, link: &str) -> String {
     format!("{host}/{}", parts.join("/"))
 }
 
-fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or_default()
+/// What stands before the `@` of a URL without its scheme, and what is left without it.
+fn user_and_rest(rest: &str) -> (Option<&str>, &str) {
+    let host_ends = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..host_ends].rfind('@') {
+        Some(at) => (Some(&rest[..at]), &rest[at + 1..]),
+        None => (None, rest),
+    }
+}
+
+/// The scheme, the host and the port of a URL.
+fn origin_of(url: &str) -> String {
+    let path = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path_starts = url.len() - path.len() + path.find(['/', '?', '#']).unwrap_or(path.len());
+    url[..path_starts].to_ascii_lowercase()
+}
+
+/// A URL without what may be secret in it: who asks, and the query.
+fn shown(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    match url.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{}", user_and_rest(rest).1),
+        None => url.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -176,7 +198,32 @@ mod tests {
         let index = Index::open("https://me:a%40b@index.example:8443/simple/").unwrap();
         assert_eq!(index.url, "https://index.example:8443/simple");
         assert_eq!(index.authorization.unwrap(), "Basic bWU6YUBi");
-        assert_ne!(host_of("https://files.example/a"), host_of(&index.url));
-        assert!(Index::open("ftp://x").is_err());
+        for (url, is_own) in [
+            ("https://index.example:8443/files/a.whl", true),
+            ("HTTPS://Index.example:8443?a", true),
+            ("https://files.example/a", false),
+            ("https://index.example/a", false),
+            ("http://index.example:8443/a", false),
+            ("https://index.example:8443@files.example/a", false),
+        ] {
+            assert_eq!(origin_of(url) == origin_of(&index.url), is_own, "{url}");
+        }
+        let index = Index::open("HTTPS://t%2Fk@index.example").unwrap();
+        assert_eq!(index.url, "https://index.example");
+        // `t/k:`
+        assert_eq!(index.authorization.unwrap(), "Basic dC9rOg==");
+    }
+
+    #[test]
+    fn what_may_be_secret_in_a_url_is_not_told() {
+        let error = Index::open("ftp://me:hush@x").map(drop).unwrap_err();
+        assert!(!format!("{error:?}").contains("hush"));
+        for (url, told) in [
+            ("https://me:hush@x:1/a@b?sign=hush#c", "https://x:1/a@b"),
+            ("https://x?sign=hush", "https://x"),
+            ("x", "x"),
+        ] {
+            assert_eq!(shown(url), told);
+        }
     }
 }
