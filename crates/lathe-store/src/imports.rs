@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lathe_types::ExperimentId;
 use lathe_types::experiments::Experiment;
 use lathe_types::imports::{LeftOut, LoggedModelRecord, RegisteredRecord, RunPiece};
 use lathe_types::models::ModelVersion;
 use lathe_types::tags::Tag;
+use lathe_types::{ExperimentId, Millis};
 
 use crate::histories::{self, Point};
 use crate::runs::insert_dataset;
-use crate::{Result, Store, Tx, Value, logged_models, models};
+use crate::{Result, Store, Tx, Value, graphs, logged_models, models};
 
 impl Store {
     /// What runs that were taken over looked like where they came from, by id.
@@ -67,8 +67,18 @@ impl Store {
 
     /// Takes a registered model over, with its versions and aliases. What contradicts a model of that name that is here
     /// already is left out, and told.
-    pub async fn import_registered_model(&self, record: RegisteredRecord) -> Result<Vec<LeftOut>> {
-        self.write(move |tx| import_registered_model(tx, &record)).await
+    pub async fn import_registered_model(
+        &self,
+        record: RegisteredRecord,
+        now: Millis,
+    ) -> Result<Vec<LeftOut>> {
+        self.write(move |tx| {
+            let left_out = import_registered_model(tx, &record)?;
+            // Graphs may have waited for an alias that came.
+            graphs::follow(tx, now)?;
+            Ok(left_out)
+        })
+        .await
     }
 
     /// Lets the server read artifacts at a place outside its own.

@@ -16,7 +16,7 @@ use lathe_types::models::{ModelName, ModelVersion, NewModelVersion, PROMPT_TAG, 
 use lathe_types::tags::Tag;
 use serde_json::json;
 
-use crate::{Error, Result, Row, Store, Tx, Value, caller, events, roles, webhooks};
+use crate::{Error, Result, Row, Store, Tx, Value, caller, events, graphs, roles, webhooks};
 
 const VERSION_COLUMNS: &str =
     "SELECT name, version, created_at, updated_at, user_id, stage, description, source,
@@ -104,6 +104,7 @@ impl Store {
                     roles::rename(tx, resource.as_str(), &name, to)?;
                 }
             }
+            graphs::follow(tx, now)?;
             get_model(tx, to)
         })
         .await
@@ -129,7 +130,7 @@ impl Store {
     }
 
     /// Deletes a model with its versions, tags and aliases.
-    pub async fn delete_registered_model(&self, name: &str) -> Result<()> {
+    pub async fn delete_registered_model(&self, name: &str, now: Millis) -> Result<()> {
         let name = name.to_owned();
         self.write(move |tx| {
             get_model(tx, &name)?;
@@ -137,7 +138,7 @@ impl Store {
             for resource in [Resource::RegisteredModel, Resource::Prompt] {
                 roles::forget(tx, resource.as_str(), &name)?;
             }
-            Ok(())
+            graphs::follow(tx, now)
         })
         .await
     }
@@ -247,7 +248,7 @@ impl Store {
     }
 
     /// Deletes a version with its tags and aliases; its number is not used again.
-    pub async fn delete_model_version(&self, name: &str, version: u32) -> Result<()> {
+    pub async fn delete_model_version(&self, name: &str, version: u32, now: Millis) -> Result<()> {
         let name = name.to_owned();
         self.write(move |tx| {
             get_version(tx, &name, version)?;
@@ -255,7 +256,7 @@ impl Store {
                 "DELETE FROM model_versions WHERE name = ?1 AND version = ?2",
                 &[(&name).into(), version.into()],
             )?;
-            Ok(())
+            graphs::follow(tx, now)
         })
         .await
     }

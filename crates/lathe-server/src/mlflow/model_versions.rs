@@ -98,7 +98,11 @@ async fn remove(
     Message(request): Message<VersionByName>,
 ) -> Result<Json<Empty>, ApiError> {
     let (name, version) = request.parse()?;
-    state.store.delete_model_version(name.as_str(), version).await?;
+    let now = (state.options.now)();
+    state
+        .store
+        .delete_model_version(name.as_str(), version, now)
+        .await?;
     Ok(Json(Empty {}))
 }
 

@@ -92,7 +92,8 @@ async fn remove(
     Message(request): Message<ModelByName>,
 ) -> Result<Json<Empty>, ApiError> {
     let name = model_name(request.name)?;
-    state.store.delete_registered_model(name.as_str()).await?;
+    let now = (state.options.now)();
+    state.store.delete_registered_model(name.as_str(), now).await?;
     Ok(Json(Empty {}))
 }
 

@@ -18,7 +18,8 @@ impl Store {
         .await
     }
 
-    /// Takes an alias away; one that is not there is fine.
+    /// Takes an alias away; one that is not there is fine. Graphs that it is a member of go on as they were, and say that
+    /// it is missing.
     pub async fn delete_model_alias(&self, name: &str, alias: &str, now: Millis) -> Result<()> {
         let (name, alias) = (name.to_owned(), alias.to_owned());
         self.write(move |tx| {
@@ -44,7 +45,8 @@ impl Store {
                 &format!("model/{name}"),
                 &summary,
                 &json!({ "alias": alias }),
-            )
+            )?;
+            graphs::follow(tx, now)
         })
         .await
     }

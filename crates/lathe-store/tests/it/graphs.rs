@@ -1,6 +1,7 @@
 use lathe_store::Store;
 use lathe_types::graphs::{Graph, Part, Shape, VersionName};
-use lathe_types::models::{ModelName, NewModelVersion};
+use lathe_types::imports::RegisteredRecord;
+use lathe_types::models::{ModelName, NewModelVersion, RegisteredModel};
 use lathe_types::project::ProjectSpec;
 use lathe_types::{ErrorKind, Millis};
 use serde_json::{Value, json};
@@ -105,6 +106,43 @@ async fn a_graph_follows_the_aliases_of_its_members_and_counts_its_versions() {
         .unwrap();
     let third = only(&store).await;
     assert_eq!((versions(&third), third.version), (versions(&second), 3));
+    assert_eq!(third.missing.as_deref(), Some("models:/scale@champion"));
+    // Models have other names, and then their own again.
+    store
+        .set_model_alias("scale", "champion", 2, Millis(7))
+        .await
+        .unwrap();
+    let name = |name: &str| ModelName::new("name", name.to_owned()).unwrap();
+    for (from, to, missing) in [("scale", "moved", true), ("moved", "scale", false)] {
+        store
+            .rename_registered_model(from, name(to), Millis(7))
+            .await
+            .unwrap();
+        assert_eq!(only(&store).await.missing.is_some(), missing);
+    }
+    // An alias may go with its version, come with a model that is taken over, and go with the model.
+    store.delete_model_version("scale", 2, Millis(8)).await.unwrap();
+    assert!(only(&store).await.missing.is_some());
+    let record = RegisteredRecord {
+        model: RegisteredModel {
+            name: "scale".into(),
+            description: None,
+            created_at: Millis(1),
+            updated_at: Millis(1),
+            tags: Vec::new(),
+            aliases: vec![("champion".into(), 1)],
+            latest_versions: Vec::new(),
+        },
+        versions: Vec::new(),
+    };
+    store.import_registered_model(record, Millis(9)).await.unwrap();
+    let fourth = only(&store).await;
+    assert_eq!(
+        (versions(&fourth), fourth.missing, fourth.version),
+        (versions(&first), None, 4)
+    );
+    store.delete_registered_model("scale", Millis(10)).await.unwrap();
+    assert!(only(&store).await.missing.is_some());
 
     let events = store.list_events(0, 100).await.unwrap();
     let told: Vec<&str> = events
@@ -118,6 +156,7 @@ async fn a_graph_follows_the_aliases_of_its_members_and_counts_its_versions() {
             "graph `g` declared: models:/scale@champion, models:/score/1",
             "graph `g` is answered by scale/1, score/1",
             "graph `g` is answered by scale/2, score/1",
+            "graph `g` is answered by scale/1, score/1",
         ]
     );
 }

@@ -17,6 +17,8 @@ use lathe_types::imports::{LeftOut, LoggedModelRecord, RegisteredRecord, RunPiec
 use lathe_types::runs::Run;
 use tokio::sync::mpsc;
 
+use crate::clock;
+
 pub use files::FileStore;
 pub use places::Reading;
 use progress::Progress;
@@ -356,7 +358,7 @@ async fn take_registered_models(
         }
         report.registered_models += 1;
         report.versions += record.versions.len();
-        let left = target.store.import_registered_model(record).await?;
+        let left = target.store.import_registered_model(record, clock::now()).await?;
         report.versions -= left.iter().filter(|left| left.noun == "model version").count();
         report.left_out.extend(left.into_iter().map(Left::from));
     }
