@@ -1,3 +1,5 @@
+use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -74,11 +76,19 @@ impl Table {
         }
         let mut table = Self::missing(rows, signature);
         let width = signature.inputs.len();
+        let by_name = OnceCell::new();
+        let named = |name: &str| {
+            let by_name: &HashMap<&str, Column<'_>> = by_name.get_or_init(|| {
+                // From the end, so that the first of a name stays.
+                columns.iter().rev().copied().collect()
+            });
+            by_name.get(name).copied()
+        };
         for (position, spec) in signature.inputs.iter().enumerate() {
             // Most requests name the columns in the model's order.
             let here = columns.get(position).filter(|(name, _)| *name == spec.name);
-            let Some((_, column)) = here.or_else(|| columns.iter().find(|(name, _)| *name == spec.name))
-            else {
+            let here = here.map(|(_, column)| *column);
+            let Some(column) = here.or_else(|| named(&spec.name)) else {
                 if spec.required {
                     return Err(missing(spec, signature));
                 }
@@ -88,6 +98,17 @@ impl Table {
                 (Column::Numbers(numbers), ColumnType::Double) => {
                     for (row, number) in numbers.iter().enumerate() {
                         table.values[row * width + position] = *number;
+                    }
+                }
+                // Not by way of JSON, which knows no infinity.
+                (Column::Numbers(numbers), kind) if !kind.is_words() => {
+                    for (row, number) in numbers.iter().enumerate() {
+                        let held = match number.is_nan() && !spec.required {
+                            true => Some(f64::NAN),
+                            false => cast(kind, *number),
+                        };
+                        table.values[row * width + position] =
+                            held.ok_or_else(|| wrong(spec, row, &Value::from(*number)))?;
                     }
                 }
                 _ => {
@@ -468,13 +489,18 @@ fn number(column: &ColumnSpec, row: usize, value: &Value) -> Result<f64, Predict
         Value::Null => Some(f64::NAN),
         _ => None,
     };
-    let read = read.ok_or_else(|| wrong(column, row, value))?;
-    match column.kind {
-        ColumnType::Double => Ok(read),
-        ColumnType::Float => Ok(f64::from(read as f32)),
-        ColumnType::Integer | ColumnType::Long if read.is_finite() => Ok(read.trunc()),
-        ColumnType::Boolean if read.is_finite() => Ok(f64::from(read != 0.0)),
-        _ => Err(wrong(column, row, value)),
+    read.and_then(|read| cast(column.kind, read))
+        .ok_or_else(|| wrong(column, row, value))
+}
+
+/// A number as the type, if it can be.
+fn cast(kind: ColumnType, number: f64) -> Option<f64> {
+    match kind {
+        ColumnType::Double => Some(number),
+        ColumnType::Float => Some(f64::from(number as f32)),
+        ColumnType::Integer | ColumnType::Long if number.is_finite() => Some(number.trunc()),
+        ColumnType::Boolean if number.is_finite() => Some(f64::from(number != 0.0)),
+        _ => None,
     }
 }
 
@@ -527,6 +553,48 @@ mod tests {
         assert_eq!(
             told(json!({ "a": [1], "b": 1 })),
             "column `a`, row 0: [1] is not a double"
+        );
+    }
+
+    #[test]
+    fn numbers_of_a_type_are_what_they_are_in_any_order_of_the_columns() {
+        let column = |name: &str, kind, required| ColumnSpec {
+            name: name.into(),
+            kind,
+            required,
+        };
+        let signature = Signature::new(vec![
+            column("a", ColumnType::Float, true),
+            column("b", ColumnType::Long, false),
+            column("c", ColumnType::Boolean, true),
+        ]);
+        let read = |a: f64, b: f64, c: f64| {
+            let (a, b, c) = ([a], [b], [c]);
+            let columns = [
+                ("c", Column::Numbers(&c)),
+                ("a", Column::Numbers(&a)),
+                ("a", Column::Numbers(&c)),
+                ("b", Column::Numbers(&b)),
+            ];
+            let table = Table::from_typed(&columns, &signature).map_err(|error| error.to_string())?;
+            Ok::<_, String>(table.row(0).to_vec())
+        };
+        assert_eq!(
+            read(f64::NEG_INFINITY, 3.7, 2.0).unwrap(),
+            [f64::NEG_INFINITY, 3.0, 1.0]
+        );
+        assert_eq!(read(0.1, -1.0, 0.0).unwrap(), [f64::from(0.1f32), -1.0, 0.0]);
+        let missing = read(f64::NAN, f64::NAN, 0.0).unwrap();
+        assert!(missing[0].is_nan() && missing[1].is_nan());
+        assert!(
+            read(0.0, f64::INFINITY, 0.0)
+                .unwrap_err()
+                .contains("column `b`, row 0")
+        );
+        assert!(
+            read(0.0, 0.0, f64::NAN)
+                .unwrap_err()
+                .contains("column `c`, row 0")
         );
     }
 
