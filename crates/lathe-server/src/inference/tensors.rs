@@ -1,13 +1,29 @@
 //! A request's tensors as the model's table, and the model's answers as the tensors that were asked for.
 
-use lathe_serving::{Column, Output, Signature, Table};
+use lathe_serving::{Column, InputSpec, Output, Signature, Table};
 
 use super::tensor::{Data, Tensor};
 
 /// One tensor a column, of shape [n] or [n, 1]; or a single one of shape [n, columns] in the model's order. A tensor that
 /// has columns of its name in the model, and of a model that leaves its columns open, may have more axes, and be one of
-/// several.
-pub(super) fn table(mut tensors: Vec<Tensor>, signature: &Signature) -> Result<Table, String> {
+/// several. `inputs` are what the model says it takes.
+pub(super) fn table(
+    mut tensors: Vec<Tensor>,
+    signature: &Signature,
+    inputs: &[InputSpec],
+) -> Result<Table, String> {
+    // Most models have columns only, and nothing to look at here.
+    for input in inputs.iter().filter(|input| 1 < input.shape.len()) {
+        if let Some(wrong) = tensors
+            .iter()
+            .find(|tensor| tensor.name == input.name && !fits(&tensor.shape, &input.shape))
+        {
+            return Err(format!(
+                "input `{}` has the shape {:?}; the model takes {:?}",
+                wrong.name, wrong.shape, input.shape
+            ));
+        }
+    }
     let width = signature.inputs.len();
     let told = |error: lathe_serving::PredictError| error.to_string();
     let has = |name: &str| signature.inputs.iter().any(|column| column.name == name);
@@ -92,6 +108,36 @@ pub(super) fn table(mut tensors: Vec<Tensor>, signature: &Signature) -> Result<T
     Table::from_typed(&columns, signature).map_err(told)
 }
 
+/// Whether a tensor is of the shape that an input declares, or flat: as many elements in other axes would be taken for
+/// what they are not. How many rows there are is the request's to say.
+fn fits(shape: &[usize], declared: &[i64]) -> bool {
+    let closed = |size: &i64| usize::try_from(*size).ok();
+    let declared = declared.iter().skip(1);
+    let product = declared
+        .clone()
+        .filter_map(closed)
+        .try_fold(1usize, |all, size| all.checked_mul(size));
+    let columns = match shape {
+        [_] => Some(1),
+        [_, columns] => Some(*columns),
+        _ => None,
+    };
+    let is_open = declared.clone().any(|size| *size < 0);
+    let is_flat = columns
+        .zip(product)
+        .is_some_and(|(columns, product)| match is_open {
+            true => columns.checked_rem(product) == Some(0),
+            false => columns == product,
+        });
+    let is_same = shape.len() == 1 + declared.len()
+        && shape
+            .iter()
+            .skip(1)
+            .zip(declared)
+            .all(|(size, declared)| closed(declared).is_none_or(|declared| declared == *size));
+    is_flat || is_same
+}
+
 /// A matrix as its columns, each called by the tensor's name and its place.
 fn split(tensor: &Tensor, rows: usize, columns: usize) -> Vec<Tensor> {
     fn column<T: Clone>(values: &[T], column: usize, columns: usize) -> Vec<T> {
@@ -125,4 +171,31 @@ pub(super) fn wanted<'a>(outputs: &'a [Output], names: &[&str]) -> Result<Vec<&'
                 })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_has_the_axes_of_its_input_or_is_flat() {
+        let cases: [(&[usize], &[i64], bool); 13] = [
+            (&[2, 1, 8, 8], &[-1, 1, 8, 8], true),
+            (&[2, 64], &[-1, 1, 8, 8], true),
+            (&[2, 8, 8, 1], &[-1, 1, 8, 8], false),
+            (&[2, 8, 8], &[-1, 1, 8, 8], false),
+            (&[2, 65], &[-1, 1, 8, 8], false),
+            (&[2], &[-1, 1], true),
+            (&[2], &[-1, 3], false),
+            (&[], &[-1, 3], false),
+            (&[2, 5, 3], &[-1, -1, 3], true),
+            (&[2, 15], &[-1, -1, 3], true),
+            (&[2, 3, 5], &[-1, -1, 3], false),
+            (&[2, 14], &[-1, -1, 3], false),
+            (&[0, 0], &[-1, -1], true),
+        ];
+        for (shape, declared, is_fit) in cases {
+            assert_eq!(fits(shape, declared), is_fit, "{shape:?} {declared:?}");
+        }
+    }
 }

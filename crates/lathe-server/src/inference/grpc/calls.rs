@@ -179,7 +179,8 @@ pub(super) async fn infer(
     let model = live.stable_model_or_refuse()?;
     let inputs =
         convert::tensors(asked.inputs, &asked.raw_input_contents).map_err(Status::invalid_argument)?;
-    let table = tensors::table(inputs, model.signature()).map_err(Status::invalid_argument)?;
+    let table =
+        tensors::table(inputs, model.signature(), model.inputs()).map_err(Status::invalid_argument)?;
     let answered = answer::answer(&all, &live, call, table).await?;
     let names: Vec<&str> = asked.outputs.iter().map(|output| output.name.as_str()).collect();
     let wanted = tensors::wanted(&answered.answers.outputs, &names).map_err(Status::invalid_argument)?;

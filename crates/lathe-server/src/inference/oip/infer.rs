@@ -47,7 +47,7 @@ async fn reply(
     let (request, tensors) =
         request::read(length, body, model.signature().names()).map_err(ErrorReply::bad)?;
     asked.limit(request.timeout_us());
-    let table = tensors::table(tensors, model.signature()).map_err(ErrorReply::bad)?;
+    let table = tensors::table(tensors, model.signature(), model.inputs()).map_err(ErrorReply::bad)?;
     let answered = answer::answer(deployments, &live, asked, table).await?;
     respond(&live, &request, &answered)
 }
