@@ -133,8 +133,13 @@ pub enum PredictError {
         value: String,
     },
     /// Nobody is there for this row.
-    #[error("{0}")]
-    NoCase(String),
+    #[error("row {row}: {what}")]
+    NoCase {
+        /// From 0.
+        row: usize,
+        /// Why.
+        what: String,
+    },
     /// The answers are words where numbers are needed.
     #[error("the model answers with words, not numbers")]
     NotNumbers,
@@ -157,7 +162,8 @@ impl PredictError {
     pub fn at_rows(mut self, rows: &[usize]) -> Self {
         if let Self::WrongValue { row, .. }
         | Self::NotFinite { row, .. }
-        | Self::UnknownCategory { row, .. } = &mut self
+        | Self::UnknownCategory { row, .. }
+        | Self::NoCase { row, .. } = &mut self
         {
             *row = rows.get(*row).copied().unwrap_or(*row);
         }

@@ -222,6 +222,8 @@ async fn switched(
         // Somebody has to say what no rows are answered with.
         parts.push((0, Vec::new()));
     }
+    // The first says how the answer looks, such as the order of its columns: whichever row comes first must not.
+    parts.sort_unstable_by_key(|(member, _)| *member);
     let asked = parts
         .iter()
         .filter_map(|(member, numbers)| Some((members.get(*member)?, numbers)));
@@ -303,6 +305,6 @@ impl Node {
 }
 
 /// Why a row finds nobody.
-fn no_case(what: String) -> Refusal {
-    Refusal::Request(PredictError::NoCase(what))
+fn no_case(row: usize, what: String) -> Refusal {
+    Refusal::Request(PredictError::NoCase { row, what })
 }

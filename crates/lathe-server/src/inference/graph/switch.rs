@@ -38,7 +38,7 @@ impl Switch {
 
     fn case(&self, table: &Table, row: usize) -> Result<usize, Refusal> {
         let said = self.rule.evaluate(&json!({ "input": table.record(row) }));
-        let said = said.map_err(|error| no_case(format!("row {row}: {error}")))?;
+        let said = said.map_err(|error| no_case(row, error.to_string()))?;
         let said = match said {
             Value::String(text) => text,
             // All numbers are doubles here, and 3 is written `3`.
@@ -51,10 +51,13 @@ impl Switch {
         match case {
             Some(case) => Ok(case),
             None if self.has_other => Ok(self.cases.len()),
-            None => Err(no_case(format!(
-                "row {row}: the switch says `{said}`; its cases are {}",
-                self.cases.join(", ")
-            ))),
+            None => Err(no_case(
+                row,
+                format!(
+                    "the switch says `{said}`; its cases are {}",
+                    self.cases.join(", ")
+                ),
+            )),
         }
     }
 }
@@ -118,5 +121,11 @@ mod tests {
             wrong[0].as_ref().unwrap_err().contains("there is no `x`"),
             "{wrong:?}"
         );
+    }
+
+    #[test]
+    fn a_row_without_a_case_is_told_by_its_number_in_the_request() {
+        let refusal = no_case(1, "nobody".into()).at_rows(&[4, 7]);
+        assert_eq!(refusal.message(), "row 7: nobody");
     }
 }
