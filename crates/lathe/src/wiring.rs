@@ -218,6 +218,7 @@ impl Embedded {
             artifacts: self.state.artifacts.clone(),
             url: None,
             token: None,
+            runtimes: None,
         };
         let store = self.state.store.clone();
         let handlers = jobs::handlers(&context);

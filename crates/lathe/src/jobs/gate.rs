@@ -164,8 +164,10 @@ async fn score(
         .collect();
     anyhow::ensure!(labels.len() == rows.len(), "a label of `{model}` is not a number");
     let spec = spec.clone();
+    let runtimes = context.runtimes.clone();
     let task = tokio::task::spawn_blocking(move || -> anyhow::Result<Map<String, Value>> {
-        let model = Model::load_with(&folder, &crate::runtimes::unasked()?)?;
+        let runtimes = runtimes.map_or_else(crate::runtimes::unasked, Ok)?;
+        let model = Model::load_with(&folder, &runtimes)?;
         let answers = model
             .predict(&crate::registration::table_of(&model, &features)?)?
             .numbers()?;

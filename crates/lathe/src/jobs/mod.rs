@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use lathe_automation::jobs::{Handler, JobDone, JobError};
 use lathe_blob::Artifacts;
+use lathe_serving::Runtimes;
 use lathe_store::Store;
 use lathe_types::jobs::Job;
 
@@ -24,6 +25,8 @@ pub struct Context {
     pub url: Option<String>,
     /// The token that opens it to them, where people log in.
     pub token: Option<String>,
+    /// What may answer for the models that a gate compares; whatever is found if nobody says.
+    pub runtimes: Option<Runtimes>,
 }
 
 /// The handler of every kind of job.

@@ -12,6 +12,7 @@ use clap::builder::{BoolishValueParser, FalseyValueParser};
 use lathe_server::access::Login;
 use lathe_server::inference::ModelLimits;
 use lathe_server::webhooks::{self, WebhookRules};
+use lathe_serving::Runtimes;
 use lathe_store::Location;
 
 use super::Call;
@@ -134,6 +135,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             Some(inner) => format!("http://{}", inner.local_addr()?),
             None => url.clone(),
         };
+        let runtimes = args.runtimes.runtimes()?;
         let options = PartOptions {
             default_artifact_root: match args.default_artifact_root.clone() {
                 Some(root) => absolute(root)?,
@@ -154,7 +156,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             },
             truncate_long_values: args.truncate_long_values,
             models: ModelLimits {
-                runtimes: args.runtimes.runtimes()?,
+                runtimes: runtimes.clone(),
                 memory_bytes_max: args.memory.models_memory,
             },
         };
@@ -180,6 +182,11 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
                 Login::On(door) => Some(door.internal_token().to_owned()),
                 Login::Off | Login::Local => None,
             },
+            // Judging a version executes nothing that it holds.
+            runtimes: Some(Runtimes {
+                python: None,
+                ..runtimes
+            }),
         };
         let mut loops = tokio::task::JoinSet::new();
         let (end_payloads, payloads_end) = tokio::sync::oneshot::channel();
