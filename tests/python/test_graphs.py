@@ -385,6 +385,12 @@ def test_models_that_python_answers_for_are_members_as_well(server, tmp_path):
         assert declared(server, {}).ok
 
 
+def chain(levels):
+    """Graphs of which each is the one member of the one before."""
+    graphs = {f"g{n}": {"sequence": [f"graph:/g{n + 1}"]} for n in range(levels - 1)}
+    return graphs | {f"g{levels - 1}": {"sequence": ["models:/scale@champion"]}}
+
+
 def test_graphs_that_cannot_be_are_refused_when_they_are_declared(server, tmp_path):
     for graphs, told in [
         ({"x": {"sequence": ["models:/nobody@champion"]}}, "names `models:/nobody@champion`, which is neither registered"),
@@ -392,9 +398,19 @@ def test_graphs_that_cannot_be_are_refused_when_they_are_declared(server, tmp_pa
         ({"x": {"sequence": ["graph:/y"]}, "y": {"sequence": ["graph:/x"]}}, "is a part of itself: x → y → x"),
         ({"score": {"sequence": ["models:/scale@champion"]}}, "the graph `score` belongs to the project `p`"),
         ({"x": {"ensemble": ["models:/scale@champion"]}}, 'combine = \\"mean\\"'),
+        (chain(17), "has graphs within graphs more than 16 levels deep"),
     ]:
         reply = declared(server, graphs)
         assert reply.status_code in (400, 409) and told in reply.text, reply.text
+    # What is as deep as it may be is read again whenever an alias moves.
+    client = mlflow.MlflowClient(server.url)
+    try:
+        assert declared(server, chain(16)).ok
+        for version in ["2", "1"]:
+            client.set_registered_model_alias("scale", "challenger", version)
+    finally:
+        client.delete_registered_model_alias("scale", "challenger")
+        assert declared(server, {}).ok
     (tmp_path / "lathe.toml").write_text('[project]\nname = "x"\n[graph.a]\nsequence = ["graph:/a"]\n')
     refused = lathe("server", "--port", "0", cwd=tmp_path, code=1)
     assert "`[graph.a]` is a part of itself: a → a" in refused.stderr, refused.stderr
