@@ -184,6 +184,16 @@ def test_git_calls_lathe_by_its_hooks(twins, tmp_path):
     lathe("remote", "add", "-d", "store", str(tmp_path / "store"), cwd=ours)
     call("push", "origin", "HEAD")
     assert len(list((tmp_path / "store").rglob("files/md5/*/*"))) == 1
+    # What people wrote around it is theirs.
+    for line in ('exec lathe git-hook pre-push "$@"', "lathe git-hook pre-push || true"):
+        own = f"#!/bin/sh\ntrue\n{line}\n"
+        hook.write_text(own)
+        lathe("install", cwd=ours)
+        lathe("install", "--force", cwd=ours)
+        assert hook.read_text() == own
+    hook.write_text("#!/bin/sh\ntrue\nexec dvc git-hook pre-push $@\n")
+    lathe("install", "--force", cwd=ours)
+    assert hook.read_text() == '#!/bin/sh\ntrue\nexec lathe git-hook pre-push "$@"\n'
     hook.write_text("#!/bin/sh\ntrue\n")
     assert "exec lathe" in lathe("install", cwd=ours, code=1).stderr
     lathe("install", "--use-pre-commit-tool", cwd=ours)
@@ -233,6 +243,39 @@ def test_two_sides_changes_of_a_folder_are_merged_as_dvc_merges_them(twins, tmp_
         call("merge", "-q", "--no-edit", "conflict", code=1)
         call("merge", "--abort")
     assert (ours / "data.dvc").read_text() == (theirs / "data.dvc").read_text()
+
+
+def test_git_calls_lathe_in_a_project_below_the_top(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", with_lathe(tmp_path)["PATH"])
+    top = tmp_path / "top"
+    project = top / "a b"
+    project.mkdir(parents=True)
+    git(top, "init", "--quiet", "-b", "main")
+    write([top], {".gitattributes": "*.dvc merge=dvc\n"})
+    lathe("init", "--name", "p", cwd=project)
+    lathe("install", cwd=project)
+    lathe("install", cwd=project)
+    write([project], {"data/a": "a", "data/b": "b"})
+    lathe("add", "data", cwd=project)
+    git(top, "add", "--all")
+    git(top, "commit", "-qm", "base")
+    git(top, "checkout", "-qb", "side")
+    write([project], {"data/a": "side", "data/new": "new"})
+    lathe("add", "data", cwd=project)
+    git(top, "commit", "-qam", "side")
+    git(top, "checkout", "-q", "main")
+    assert (project / "data/a").read_text() == "a" and not (project / "data/new").exists()
+    write([project], {"data/b": "main"})
+    lathe("add", "data", cwd=project)
+    git(top, "commit", "-qam", "main")
+    git(top, "merge", "-q", "--no-edit", "side")
+    lathe("checkout", cwd=project)
+    kept = {path.name: path.read_text() for path in (project / "data").iterdir()}
+    assert kept == {"a": "side", "b": "main", "new": "new"}
+    # Where there is no project git is told so, and not that our side is the result.
+    write([tmp_path], {"our": "outs: []\n", "their": "outs: []\n", "old": ""})
+    driver = ["merge-driver", "--ancestor", "old", "--our", "our", "--their", "their", "--path=x.dvc"]
+    lathe("git-hook", *driver, cwd=tmp_path, code=1)
 
 
 PIPELINE = {

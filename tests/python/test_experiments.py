@@ -356,6 +356,12 @@ def test_a_queue_is_stopped_and_its_experiments_killed(project):
     lathe("queue", "remove", "--all", cwd=project)
 
 
+def test_hooks_of_git_leave_experiments_alone(project):
+    lathe("install", cwd=project)
+    lathe("exp", "run", "--temp", "-n", "apart", "-S", "lr=0.2", cwd=project)
+    assert "apart" in lathe("exp", "list", cwd=project).stdout
+
+
 def test_files_that_git_ignores_are_copied_to_where_an_experiment_runs(project):
     (project / ".gitignore").write_text("/secret\n")
     (project / "secret").write_text("42\n")
@@ -365,5 +371,11 @@ def test_files_that_git_ignores_are_copied_to_where_an_experiment_runs(project):
     lathe("exp", "run", "--temp", "-n", "without", cwd=project, code=1)
     lathe("exp", "run", "--temp", "-n", "with", "-C", "secret", "-S", "lr=0.2", cwd=project)
     assert "does not exist" in lathe("exp", "run", "--temp", "-C", "nothing", cwd=project, code=1).stderr
+    # What is outside would be removed before it is copied onto itself.
+    precious = project.parent / "precious"
+    precious.write_text("1\n")
+    for path in (str(precious), "../precious", "."):
+        assert "is not in the project" in lathe("exp", "run", "--temp", "-C", path, cwd=project, code=1).stderr
+    assert precious.read_text() == "1\n"
     dvc("config", "hydra.enabled", "true", cwd=project)
     assert "--no-hydra" in lathe("exp", "run", "-S", "lr=0.3", cwd=project, code=1).stderr

@@ -29,12 +29,17 @@ pub fn checkout(root: &Path) -> Option<Checkout> {
     })
 }
 
+/// A new worktree has no data and no links to the cache yet: hooks that look for them would fail.
+const NO_HOOKS: &str = "core.hooksPath=/dev/null";
+
 /// Checks `commit` out into a folder of its own, on a new branch.
 pub fn add_worktree(root: &Path, folder: &Path, branch: &str, commit: &str) -> anyhow::Result<()> {
     let folder = folder.to_string_lossy();
     process::output_of(
         "git",
-        &["worktree", "add", "--quiet", "-B", branch, &folder, commit],
+        &[
+            "-c", NO_HOOKS, "worktree", "add", "--quiet", "-B", branch, &folder, commit,
+        ],
         root,
     )
     .map(drop)
@@ -45,7 +50,9 @@ pub fn add_detached_worktree(root: &Path, folder: &Path, commit: &str) -> anyhow
     let folder = folder.to_string_lossy();
     process::output_of(
         "git",
-        &["worktree", "add", "--quiet", "--detach", &folder, commit],
+        &[
+            "-c", NO_HOOKS, "worktree", "add", "--quiet", "--detach", &folder, commit,
+        ],
         root,
     )
     .map(drop)

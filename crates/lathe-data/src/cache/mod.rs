@@ -130,12 +130,17 @@ impl Cache {
     /// not there.
     pub fn save(&self, content: &Content, path: &Path) -> Result<()> {
         let intake = Intake::new(self, None);
+        let keep = |md5: &str, path: &Path| match self.algorithm {
+            Algorithm::Md5 => intake.keep_known(md5, path),
+            // The bytes are kept as they are, and are not what their name is the md5 of.
+            Algorithm::Md5Dos2Unix => intake.keep_object(md5, path),
+        };
         let Some(tree) = &content.tree else {
-            intake.keep_known(&content.hashed.md5, path)?;
+            keep(&content.hashed.md5, path)?;
             return intake.finish();
         };
         work::each(tree.entries(), |entry| {
-            intake.keep_known(&entry.md5, &path.join(&entry.relpath))
+            keep(&entry.md5, &path.join(&entry.relpath))
         })?;
         intake.put_tree(&content.hashed.md5, tree)?;
         intake.finish()

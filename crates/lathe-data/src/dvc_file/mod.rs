@@ -200,6 +200,13 @@ impl DvcFile {
             .collect()
     }
 
+    /// Whether it says the same as another of its one output and of itself, whatever the data is.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let map = |entries: &[(Node, Node)]| Node::new(Value::Map(entries.to_vec()));
+        let fields = |file: &Self| file.outs.iter().map(|out| map(&out.fields)).collect::<Vec<_>>();
+        map(&self.top) == map(&other.top) && fields(self) == fields(other)
+    }
+
     fn find_top(&self, key: &str) -> Option<&Node> {
         self.top
             .iter()
@@ -221,7 +228,7 @@ impl DvcFile {
         self.deps().iter().any(is_known)
     }
 
-    fn deps(&self) -> &[Node] {
+    pub(crate) fn deps(&self) -> &[Node] {
         match self.find_top("deps").map(|node| &node.value) {
             Some(Value::List(items)) => items,
             _ => &[],

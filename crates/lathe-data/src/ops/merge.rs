@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cache::Intake;
 use crate::dvc_file::{DvcFile, DvcOut, Recorded};
-use crate::{Error, Repo, Result, Tree, TreeEntry};
+use crate::{Algorithm, Error, Repo, Result, Tree, TreeEntry};
 
 /// Merges two versions of a `.dvc` file that tracks a folder: files that only one side added, changed or removed are
 /// taken from that side. The result is written to where `our` is.
@@ -12,10 +12,15 @@ pub fn merge(repo: &Repo, ancestor: Option<&DvcFile>, our: &DvcFile, their: &Dvc
     };
     let other = same_out(mine, their)?;
     let base = ancestor.map(|ancestor| same_out(mine, ancestor)).transpose()?;
+    check(our, ancestor.into_iter().chain([their]))?;
     let files = |out: &DvcOut| -> Result<BTreeMap<String, String>> {
         let Some(recorded) = out.recorded.as_ref().filter(|recorded| recorded.is_folder()) else {
             return Err(refused(format!("`{}` is not a folder", out.path)));
         };
+        // The result would be of two kinds of hashes.
+        if recorded.algorithm != Algorithm::Md5 {
+            return Err(refused(format!("DVC 2 hashed `{}`", out.path)));
+        }
         let tree = repo.cache().of(recorded.algorithm).tree(&recorded.md5)?;
         let entries = tree.into_entries().into_iter();
         Ok(entries.map(|entry| (entry.relpath, entry.md5)).collect())
@@ -51,6 +56,19 @@ pub fn merge(repo: &Repo, ancestor: Option<&DvcFile>, our: &DvcFile, their: &Dvc
 
 fn refused(problem: String) -> Error {
     Error::NotMerged { problem }
+}
+
+/// Only what is in a folder is merged, and only of what people added.
+fn check<'a>(our: &DvcFile, others: impl Iterator<Item = &'a DvcFile>) -> Result<()> {
+    for other in others {
+        if !our.deps().is_empty() || !other.deps().is_empty() {
+            return Err(refused("it is imported".to_owned()));
+        }
+        if !our.is_alike(other) {
+            return Err(refused("its options differ".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// The only output of the file, if it is the same.
@@ -110,7 +128,27 @@ fn merged(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    #[test]
+    fn imports_and_other_options_are_not_merged() {
+        let file = |text: &str| {
+            let text =
+                format!("outs:\n- md5: 00000000000000000000000000000000.dir\n  hash: md5\n  path: d\n{text}");
+            DvcFile::parse(Path::new("d.dvc"), text).unwrap()
+        };
+        let plain = file("");
+        let checked = |our: &DvcFile, their: &DvcFile| check(our, [&plain, their].into_iter()).is_ok();
+        assert!(checked(&plain, &file("")));
+        assert!(!checked(&plain, &file("  remote: r\n")));
+        assert!(!checked(&plain, &file("desc: mine\n")));
+        let described = file("desc: mine\n");
+        assert!(check(&described, [&described].into_iter()).is_ok() && !checked(&described, &described));
+        let imported = file("deps:\n- path: x\n");
+        assert!(check(&imported, [&imported].into_iter()).is_err());
+    }
 
     #[test]
     fn what_one_side_did_is_taken_and_what_both_did_is_named() {

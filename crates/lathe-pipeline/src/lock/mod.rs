@@ -139,13 +139,23 @@ impl Lock {
         self.added.retain(|_, (name, _)| name != stage);
     }
 
+    /// Whether no stage has an entry.
+    fn has_no_entries(&self) -> bool {
+        let is_gone = |index: usize| self.replaced.get(&index).is_some_and(String::is_empty);
+        (0..self.sections.count()).all(is_gone) && self.added.is_empty()
+    }
+
+    /// Whether nothing is in the file at all. Datasets may stand before the stages and behind them.
+    fn is_empty(&self) -> bool {
+        let mut head = self.sections.head().lines();
+        self.has_no_entries()
+            && !head.any(|line| line.starts_with("datasets:"))
+            && self.sections.tail().trim().is_empty()
+    }
+
     /// Writes the file; without an entry of anything it goes.
     pub fn write_or_remove(&mut self) -> Result<()> {
-        let is_gone = |index: usize| self.replaced.get(&index).is_some_and(String::is_empty);
-        let is_empty = (0..self.sections.count()).all(is_gone)
-            && self.added.is_empty()
-            && self.sections.tail().trim().is_empty();
-        if is_empty && self.path.exists() {
+        if self.is_empty() && self.path.exists() {
             lathe_data::remove_path(&self.path)?;
             self.is_written = true;
         }
@@ -178,7 +188,18 @@ impl Lock {
 
     fn render(&self) -> String {
         let mut text = String::with_capacity(self.sections.len() + 1024);
-        text.push_str(self.sections.head());
+        match self.has_no_entries() {
+            // Nothing at all is no map to DVC.
+            true => {
+                for line in self.sections.head().split_inclusive('\n') {
+                    text.push_str(match line.trim_end() {
+                        "stages:" => "stages: {}\n",
+                        _ => line,
+                    });
+                }
+            }
+            false => text.push_str(self.sections.head()),
+        }
         for index in 0..self.sections.count() {
             match self.replaced.get(&index) {
                 Some(entry) => text.push_str(entry),
@@ -302,6 +323,33 @@ mod tests {
             lock.render(),
             "schema: '2.0'\ndatasets:\n- name: d\n  url: u\nstages:\n  a:\n    cmd: x\n"
         );
+    }
+
+    #[test]
+    fn datasets_outlive_the_last_stage() {
+        let datasets = "datasets:\n- name: d\n  url: u\n";
+        let stages = "stages:\n  a:\n    cmd: x\n";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dvc.lock");
+        for (old, expected) in [
+            (
+                format!("{datasets}{stages}"),
+                Some(format!("{datasets}stages: {{}}\n")),
+            ),
+            (
+                format!("{stages}{datasets}"),
+                Some(format!("stages: {{}}\n{datasets}")),
+            ),
+            (stages.to_owned(), None),
+        ] {
+            let text = format!("schema: '2.0'\n{old}");
+            std::fs::write(&path, &text).unwrap();
+            let mut lock = Lock::parse("dvc.lock".into(), path.clone(), text).unwrap();
+            lock.remove("a");
+            lock.write_or_remove().unwrap();
+            let expected = expected.map(|rest| format!("schema: '2.0'\n{rest}"));
+            assert_eq!(std::fs::read_to_string(&path).ok(), expected);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{pickle, refs, save};
+use super::{isolated, pickle, refs, save};
 use crate::{git, process};
 
 const STASH: &str = "refs/exps/celery/stash";
@@ -170,18 +170,26 @@ fn task_of(text: &[u8], path: &Path) -> Option<Task> {
         entry => entry,
     };
     let part = |key: &str| entry[key].as_str().map(str::to_owned);
-    let stash = part("stash_rev")?;
+    let commit = |key: &str| part(key).filter(|text| is_commit(text));
+    let stash = commit("stash_rev")?;
+    // It is a part of the name of a file.
+    let id = message["headers"]["id"].as_str().filter(|id| !id.contains('/'))?;
     let copied = body[1]["copy_paths"].as_array().into_iter().flatten();
     Some(Task {
-        name: part("name").unwrap_or_else(|| stash[..7.min(stash.len())].to_owned()),
-        baseline: part("baseline_rev")?,
+        name: part("name").unwrap_or_else(|| stash[..7].to_owned()),
+        baseline: commit("baseline_rev")?,
         state: TaskState::Queued,
-        id: message["headers"]["id"].as_str()?.to_owned(),
+        id: id.to_owned(),
         message: path.to_owned(),
         copy: copied.filter_map(Value::as_str).map(str::to_owned).collect(),
         text: body[1]["message"].as_str().map(str::to_owned),
         stash,
     })
+}
+
+/// Whether a text is the whole name of a commit.
+fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn state_of(root: &Path, folders: &Folders, task: &Task) -> anyhow::Result<TaskState> {
@@ -354,25 +362,31 @@ pub fn adopt(root: &Path, known: &[super::Entry]) -> anyhow::Result<Vec<String>>
         if known.iter().any(is_ours) {
             continue;
         }
-        match adopted(root, &task) {
-            Ok(order) => {
-                let mirror = Mirror {
-                    message: file.to_owned(),
-                    stash: task.stash.clone(),
-                };
-                let order = super::Order {
-                    mirror: Some(mirror),
-                    ..order
-                };
-                super::queue::enqueue_files(root, &task.baseline, &task.name, &order, &task.stash)?;
-            }
-            Err(problem) => left.push(format!("`{}` is left to DVC: {problem}", task.name)),
+        let mirror = Mirror {
+            message: file.to_owned(),
+            stash: task.stash.clone(),
+        };
+        let put = adopted(root, &task).and_then(|order| {
+            let order = super::Order {
+                mirror: Some(mirror),
+                ..order
+            };
+            super::queue::enqueue_files(root, &task.baseline, &task.name, &order, &task.stash)
+                .map_err(|error| format!("{error:#}"))
+        });
+        // The others wait all the same.
+        if let Err(problem) = put {
+            left.push(format!("`{}` is left to DVC: {problem}", task.name));
         }
     }
     Ok(left)
 }
 
 fn adopted(root: &Path, task: &Task) -> Result<super::Order, String> {
+    refs::check_name(root, &task.name).map_err(|error| error.to_string())?;
+    if let Some(outside) = task.copy.iter().find(|path| !isolated::is_inside(path)) {
+        return Err(format!("`{outside}`, which it copies, is not in the project"));
+    }
     let at = format!(
         "{}:{}{ARGUMENTS}",
         task.stash,
@@ -514,15 +528,26 @@ mod tests {
 
     #[test]
     fn a_message_is_read_as_it_is_written() {
-        let entry = json!({ "stash_rev": "a1", "baseline_rev": "b2", "name": "n" });
-        let text = message(&entry, &json!({ "copy_paths": ["x"], "message": null })).to_string();
+        let (stash, baseline) = ("a1".repeat(20), "b2".repeat(20));
+        let entry = json!({ "stash_rev": stash, "baseline_rev": baseline, "name": "n" });
+        let options = json!({ "copy_paths": ["x"], "message": null });
+        let text = message(&entry, &options).to_string();
         let task = task_of(text.as_bytes(), Path::new("m")).unwrap();
         assert_eq!(
             (task.name.as_str(), task.stash.as_str(), task.baseline.as_str()),
-            ("n", "a1", "b2")
+            ("n", stash.as_str(), baseline.as_str())
         );
         assert_eq!(task.copy, ["x"]);
         let other = text.replace("run_exp", "other");
         assert!(task_of(other.as_bytes(), Path::new("m")).is_none());
+        for wrong in [
+            "a1",
+            "../../../../../../../../../../../../../ab",
+            "\u{fc}\u{fc}\u{fc}\u{fc}",
+        ] {
+            let entry = json!({ "stash_rev": wrong, "baseline_rev": baseline });
+            let text = message(&entry, &options).to_string();
+            assert!(task_of(text.as_bytes(), Path::new("m")).is_none(), "{wrong}");
+        }
     }
 }

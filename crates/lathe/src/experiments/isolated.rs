@@ -1,7 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::dvc_queue;
@@ -64,6 +64,11 @@ impl Runner<'_> {
         lathe_data::share_cache(self.root, &project)?;
         for path in &entry.order.copy {
             let to = project.join(path);
+            // What is there goes, so it must be the worktree's: not even a link may lead out of it.
+            ensure!(
+                is_inside(path) && stays_in(&project, &to)?,
+                "`{path}` of `--copy-paths` leads out of the project"
+            );
             lathe_data::remove_path(&to)?;
             lathe_data::copy_tree(&self.root.join(path), &to)?;
         }
@@ -150,6 +155,24 @@ impl Runner<'_> {
     }
 }
 
+/// Whether a path names something in the folder that it is relative to.
+pub fn is_inside(path: &str) -> bool {
+    let mut parts = Path::new(path)
+        .components()
+        .filter(|part| *part != Component::CurDir)
+        .peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// Whether the folder that holds `path`, as far as it is there, is `project` or in it.
+fn stays_in(project: &Path, path: &Path) -> anyhow::Result<bool> {
+    let project =
+        std::fs::canonicalize(project).with_context(|| format!("failed to read `{}`", project.display()))?;
+    let mut holders = path.ancestors().skip(1);
+    let holder = holders.find_map(|folder| std::fs::canonicalize(folder).ok());
+    Ok(holder.is_some_and(|holder| holder.starts_with(&project)))
+}
+
 /// What the stages of a project printed, as far as it is kept.
 pub fn stage_logs(project: &Path) -> String {
     let mut text = String::new();
@@ -181,4 +204,30 @@ pub fn tags(name: &str, baseline: &str) -> [String; 3] {
         format!("lathe.experiment={name}"),
         format!("lathe.baseline={baseline}"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_in_the_project_are_inside() {
+        for path in ["a", "./a/b", "a/./b/"] {
+            assert!(is_inside(path), "{path}");
+        }
+        for path in ["", ".", "./", "/a", "..", "../a", "a/../../b", "a/.."] {
+            assert!(!is_inside(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_link_may_lead_out() {
+        let base = tempfile::tempdir().unwrap();
+        let project = base.path().join("project");
+        std::fs::create_dir_all(project.join("own")).unwrap();
+        std::os::unix::fs::symlink(base.path(), project.join("out")).unwrap();
+        let stays = |path: &str| stays_in(&project, &project.join(path)).unwrap();
+        assert!(stays("a") && stays("own/a") && stays("new/a/b") && stays("out"));
+        assert!(!stays("out/a") && !stays("out/new/a"));
+    }
 }

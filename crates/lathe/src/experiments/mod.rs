@@ -14,7 +14,7 @@ mod refs;
 mod save;
 mod search;
 
-pub use isolated::{Executed, Runner, tags};
+pub use isolated::{Executed, Runner, is_inside, tags};
 pub use names::fresh as fresh_name;
 pub use queue::{
     Entry, Order, State, ask_to_stop, clean, enqueue, entries, find as find_entry, forget_stop, is_running,

@@ -44,12 +44,17 @@ fn put(value: &Value, bytes: &mut Vec<u8>) {
 
 /// More than any options.
 const VALUES_MAX: usize = 100_000;
+const DEPTH_MAX: usize = 64;
+const COPIED_BYTES_MAX: usize = 16 << 20;
 
 struct Reader<'a> {
     bytes: &'a [u8],
     stack: Vec<Value>,
     marks: Vec<usize>,
-    memo: Vec<Value>,
+    /// What may be put onto the stack again; lists and maps may not, since each time they would be copied whole.
+    memo: Vec<Option<Value>>,
+    /// Bytes of texts that were copied to the memo or from it.
+    copied: usize,
 }
 
 /// The value of a pickle, tuples as lists.
@@ -59,6 +64,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, String> {
         stack: Vec::new(),
         marks: Vec::new(),
         memo: Vec::new(),
+        copied: 0,
     };
     reader.value()
 }
@@ -106,10 +112,34 @@ impl Reader<'_> {
     }
 
     fn recall(&mut self, at: u64) -> Result<(), String> {
-        let value = usize::try_from(at).ok().and_then(|at| self.memo.get(at).cloned());
-        self.stack
-            .push(value.ok_or_else(|| "the options are no pickle".to_owned())?);
+        let kept = usize::try_from(at).ok().and_then(|at| self.memo.get(at));
+        let kept = kept.ok_or_else(|| "the options are no pickle".to_owned())?;
+        let value = kept
+            .clone()
+            .ok_or_else(|| "the options hold a list or a map twice".to_owned())?;
+        self.count_copy(&value)?;
+        self.stack.push(value);
         Ok(())
+    }
+
+    fn keep(&mut self) -> Result<(), String> {
+        let value = match self.top()? {
+            Value::Array(_) | Value::Object(_) => None,
+            plain => Some(plain.clone()),
+        };
+        if let Some(value) = &value {
+            self.count_copy(value)?;
+        }
+        self.memo.push(value);
+        Ok(())
+    }
+
+    fn count_copy(&mut self, value: &Value) -> Result<(), String> {
+        self.copied += value.as_str().map_or(0, str::len);
+        match self.copied <= COPIED_BYTES_MAX {
+            true => Ok(()),
+            false => Err("the options are too many".to_owned()),
+        }
     }
 
     fn value(&mut self) -> Result<Value, String> {
@@ -157,6 +187,7 @@ impl Reader<'_> {
                 b']' | b')' => self.stack.push(Value::Array(Vec::new())),
                 b't' | b'l' => {
                     let items = self.since_mark()?;
+                    check_depth(&items)?;
                     self.stack.push(Value::Array(items));
                 }
                 count @ 0x85..=0x87 => {
@@ -164,6 +195,7 @@ impl Reader<'_> {
                     let at = self.stack.len().checked_sub(count);
                     let at = at.ok_or_else(|| "the options are no pickle".to_owned())?;
                     let items = self.stack.split_off(at);
+                    check_depth(&items)?;
                     self.stack.push(Value::Array(items));
                 }
                 b'e' => {
@@ -182,10 +214,7 @@ impl Reader<'_> {
                     let (value, key) = (self.pop()?, self.pop()?);
                     self.insert(vec![key, value])?;
                 }
-                0x94 => {
-                    let value = self.top()?.clone();
-                    self.memo.push(value);
-                }
+                0x94 => self.keep()?,
                 b'q' => self.memorize(1)?,
                 b'r' => self.memorize(4)?,
                 b'h' => {
@@ -220,12 +249,11 @@ impl Reader<'_> {
         if at != self.memo.len() {
             return Err("the options are no pickle".to_owned());
         }
-        let value = self.top()?.clone();
-        self.memo.push(value);
-        Ok(())
+        self.keep()
     }
 
     fn append(&mut self, items: Vec<Value>) -> Result<(), String> {
+        check_depth(&items)?;
         match self.top()? {
             Value::Array(list) => list.extend(items),
             _ => return Err("the options are no pickle".to_owned()),
@@ -234,6 +262,7 @@ impl Reader<'_> {
     }
 
     fn insert(&mut self, items: Vec<Value>) -> Result<(), String> {
+        check_depth(&items)?;
         let Value::Object(map) = self.top()? else {
             return Err("the options are no pickle".to_owned());
         };
@@ -246,6 +275,24 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether these may be put into a list or a map.
+fn check_depth(items: &[Value]) -> Result<(), String> {
+    match items.iter().all(|item| depth(item) < DEPTH_MAX) {
+        true => Ok(()),
+        false => Err("the options are nested too deep".to_owned()),
+    }
+}
+
+/// How many lists and maps are in one another.
+fn depth(value: &Value) -> usize {
+    let deepest = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(entries) => entries.values().map(depth).max(),
+        _ => return 0,
+    };
+    1 + deepest.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -276,5 +323,25 @@ mod tests {
         for end in 0..python.len() {
             assert!(read(&python[..end]).is_err(), "{end}");
         }
+    }
+
+    #[test]
+    fn what_would_grow_without_end_is_refused() {
+        let nested = |count: usize| {
+            let lists = b"]".repeat(count);
+            let appends = b"a".repeat(count - 1);
+            [b"\x80\x04".as_slice(), &lists, &appends, b"."].concat()
+        };
+        assert!(read(&nested(DEPTH_MAX)).is_ok());
+        assert!(read(&nested(DEPTH_MAX + 1)).unwrap_err().contains("too deep"));
+        assert!(read(b"\x80\x04]\x94h\x00a.").unwrap_err().contains("twice"));
+        let text = [
+            b"\x80\x04X\x00\x00\x10\x00".as_slice(),
+            "x".repeat(1 << 20).as_bytes(),
+        ]
+        .concat();
+        let copied = |count: usize| [text.as_slice(), &b"\x94".repeat(count), b"."].concat();
+        assert!(read(&copied(16)).is_ok());
+        assert!(read(&copied(17)).unwrap_err().contains("too many"));
     }
 }

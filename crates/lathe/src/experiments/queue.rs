@@ -106,8 +106,15 @@ pub fn enqueue(
         order.mirror = dvc_queue::mirror(root, baseline, name, &order, replaced)?;
     }
     let message = serde_json::to_string(&order)?;
-    let commit = super::save::snapshot(root, baseline, &message, replaced)?;
-    put(root, baseline, name, &order, commit)
+    let entry = super::save::snapshot(root, baseline, &message, replaced)
+        .and_then(|commit| put(root, baseline, name, &order, commit));
+    // DVC would execute what Lathe says is not queued.
+    if let (Err(_), Some(mirror)) = (&entry, &order.mirror)
+        && let Err(error) = dvc_queue::forget(root, mirror)
+    {
+        tracing::warn!(%error, experiment = name, "it stays in DVC's queue");
+    }
+    entry
 }
 
 /// Puts an experiment with the files of a commit into the queue.

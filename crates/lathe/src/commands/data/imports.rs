@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use lathe_data::{Algorithm, DvcFile, Origin, Recorded, Repo, Tracked, hash_path};
+use lathe_data::{DvcFile, Origin, Recorded, Repo, Tracked, hash_path_as};
 
 use super::Data;
 use super::foreign::Foreign;
@@ -44,7 +44,7 @@ pub fn fetch(data: &Data, scope: &Scope, targets: &[String]) -> anyhow::Result<B
             }
             // Of another commit it would be written into a file that is not that of the commit.
             (None, Origin::Repo { .. } | Origin::Url { .. })
-                if data.all.iter().any(|own| own.file == out.file) =>
+                if data.all.iter().any(|own| std::ptr::eq(own, out)) =>
             {
                 let recorded = into_cache(&data.repo, out, data.repo.root(), jobs)?;
                 write_down(out, recorded)?;
@@ -110,14 +110,18 @@ pub fn into_cache(
             ));
         }
     };
-    let content = hash_path(repo, &found)?.ok_or_else(changed)?;
-    let is_same =
-        |recorded: &Recorded| recorded.algorithm != Algorithm::Md5 || recorded.md5 == content.hashed.md5;
+    let algorithm = out.recorded.as_ref().map(|recorded| recorded.algorithm);
+    let algorithm = algorithm.unwrap_or_default();
+    let content = hash_path_as(repo, &found, algorithm)?.ok_or_else(changed)?;
+    let is_same = |recorded: &Recorded| recorded.md5 == content.hashed.md5;
     if !out.recorded.as_ref().is_none_or(is_same) {
         return Err(changed());
     }
-    repo.cache().save(&content, &found)?;
-    Ok(Recorded::new(&content.hashed))
+    repo.cache().of(algorithm).save(&content, &found)?;
+    Ok(Recorded {
+        algorithm,
+        ..Recorded::new(&content.hashed)
+    })
 }
 
 fn write_down(out: &Tracked, recorded: Recorded) -> anyhow::Result<()> {

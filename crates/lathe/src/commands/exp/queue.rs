@@ -310,7 +310,7 @@ fn status(place: &Place, call: &Call) -> anyhow::Result<Outcome> {
         })
         .chain(tasks.iter().map(|task| {
             vec![
-                task.stash[..7.min(task.stash.len())].to_owned(),
+                task.stash[..7].to_owned(),
                 task.name.clone(),
                 task.state.name().to_owned(),
                 "(of `dvc queue`)".to_owned(),

@@ -101,6 +101,12 @@ pub fn execute(mut args: Args, call: &Call) -> anyhow::Result<Outcome> {
             "use `dvc exp run`, or `--no-hydra` to take params.yaml as it is",
         ));
     }
+    if let Some(outside) = args.copy_paths.iter().find(|path| !experiments::is_inside(path)) {
+        return Err(hinted(
+            format!("`{outside}` of `--copy-paths` is not in the project"),
+            "name files and folders by their paths from the project's root, without `..`",
+        ));
+    }
     if let Some(absent) = args
         .copy_paths
         .iter()
