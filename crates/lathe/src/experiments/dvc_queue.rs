@@ -2,6 +2,7 @@
 //! What waits in Lathe's queue is put there too, as far as DVC could execute it the same, so that either tool shows it
 //! and whichever takes it first has it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -228,11 +229,10 @@ pub fn mirror(
     let tree = format!("{staged}^{{tree}}");
     let stash = save::commit(root, &tree, &[baseline, &staged], &told)?;
     let log = format!("commit: {told}");
-    process::output_of(
-        "git",
-        &["update-ref", "--create-reflog", "-m", &log, STASH, &stash],
-        root,
-    )?;
+    let added = &["update-ref", "--create-reflog", "-m", &log, STASH, &stash];
+    let held = hold_reflogs(root)?;
+    process::output_of("git", added, root)?;
+    drop(held);
     let folders = folders(root);
     for folder in [&folders.queued, &folders.taken, &folders.results] {
         std::fs::create_dir_all(folder)
@@ -456,8 +456,8 @@ pub fn remove(root: &Path, task: &Task) -> anyhow::Result<()> {
 
 /// Drops an entry of a reflog, and the reference with the last.
 fn drop_from(root: &Path, reference: &str, commit: &str) -> anyhow::Result<()> {
-    let entries = || process::output_of("git", &["reflog", "show", "--format=%H", reference], root);
-    let Ok(listed) = entries() else {
+    let _held = hold_reflogs(root)?;
+    let Ok(listed) = process::output_of("git", &["reflog", "show", "--format=%H", reference], root) else {
         return Ok(());
     };
     let lines: Vec<&str> = listed.lines().collect();
@@ -474,6 +474,25 @@ fn drop_from(root: &Path, reference: &str, commit: &str) -> anyhow::Result<()> {
         root,
     )
     .map(drop)
+}
+
+/// An entry of a reflog is named by its place, which moves when another is added or dropped: one at a time, until the file
+/// is closed.
+fn hold_reflogs(root: &Path) -> anyhow::Result<File> {
+    let folder = root.join(".dvc/tmp");
+    std::fs::create_dir_all(&folder).with_context(|| format!("failed to create `{}`", folder.display()))?;
+    let path = folder.join("lathe-reflogs.lock");
+    let open = || {
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    let opened: std::io::Result<File> = open();
+    opened.with_context(|| format!("failed to lock `{}`", path.display()))
 }
 
 /// What DVC's process for an experiment printed, if there was one.
