@@ -1,3 +1,5 @@
+mod cells;
+
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,6 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::PredictError;
 use crate::signature::{ColumnSpec, ColumnType, Signature};
+
+use cells::{cast, missing, number, open_column, typed_column, wrong};
 
 /// A column of words; missing ones are none.
 type Words = Vec<Option<Arc<str>>>;
@@ -426,82 +430,6 @@ pub(crate) fn zeros(signature: &Signature) -> Table {
         words.fill(Some("".into()));
     }
     table
-}
-
-/// A column of a request to a model that does not say what it takes.
-fn open_column<'a>(name: &str, values: impl Iterator<Item = &'a Value> + Clone) -> ColumnSpec {
-    let held = || values.clone().filter(|value| !value.is_null());
-    let whole = |value: &Value| value.is_i64() || value.is_u64();
-    let none_is_missing = !values.clone().any(Value::is_null);
-    let kind = if held().any(Value::is_string) {
-        ColumnType::String
-    } else if held().next().is_some() && none_is_missing && held().all(Value::is_boolean) {
-        ColumnType::Boolean
-    } else if held().next().is_some() && none_is_missing && held().all(whole) {
-        ColumnType::Long
-    } else {
-        ColumnType::Double
-    };
-    ColumnSpec {
-        name: name.to_owned(),
-        kind,
-        required: true,
-    }
-}
-
-fn typed_column(name: &str, column: &Column<'_>) -> ColumnSpec {
-    ColumnSpec {
-        name: name.to_owned(),
-        kind: match column {
-            Column::Numbers(_) => ColumnType::Double,
-            Column::Words(_) => ColumnType::String,
-        },
-        required: true,
-    }
-}
-
-fn missing(column: &ColumnSpec, signature: &Signature) -> PredictError {
-    PredictError::MissingColumn {
-        column: column.name.clone(),
-        takes: signature.names().to_vec(),
-    }
-}
-
-fn wrong(column: &ColumnSpec, row: usize, value: &Value) -> PredictError {
-    let mut shown = value.to_string();
-    if 60 < shown.len() {
-        shown = shown.chars().take(60).chain("…".chars()).collect();
-    }
-    PredictError::WrongValue {
-        column: column.name.clone(),
-        row,
-        value: shown,
-        expected: column.kind.name(),
-    }
-}
-
-/// A JSON value as the column's type, by the rules of `DataFrame.astype` that MLflow's scoring server follows.
-fn number(column: &ColumnSpec, row: usize, value: &Value) -> Result<f64, PredictError> {
-    let read = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::Bool(flag) => Some(f64::from(*flag)),
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Null => Some(f64::NAN),
-        _ => None,
-    };
-    read.and_then(|read| cast(column.kind, read))
-        .ok_or_else(|| wrong(column, row, value))
-}
-
-/// A number as the type, if it can be.
-fn cast(kind: ColumnType, number: f64) -> Option<f64> {
-    match kind {
-        ColumnType::Double => Some(number),
-        ColumnType::Float => Some(f64::from(number as f32)),
-        ColumnType::Integer | ColumnType::Long if number.is_finite() => Some(number.trunc()),
-        ColumnType::Boolean if number.is_finite() => Some(f64::from(number != 0.0)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
