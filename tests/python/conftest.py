@@ -1,5 +1,6 @@
 """The real binary, started as a user would start it."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -7,9 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 
 import pytest
+import requests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LATHE = os.environ.get("LATHE_BIN", str(ROOT / "target/debug/lathe"))
@@ -99,6 +102,50 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(timeout=10) == 0
+
+
+@contextlib.contextmanager
+def serving(folder, *args):
+    """`lathe serve ARGS` on a free port, as its address; ends with the block."""
+    log = folder / "serve.log"
+    with open(log, "a") as errors:
+        process = subprocess.Popen(
+            [LATHE, "serve", *map(str, args), "--port", "0", "--json"],
+            cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True,
+        )  # fmt: skip
+    try:
+        try:
+            url = told_url(process)
+        except ValueError:
+            raise AssertionError(log.read_text()) from None
+        yield url
+    finally:
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+
+
+class Load:
+    """Callers that never stop asking, and what they were told."""
+
+    def __init__(self, ask, callers):
+        self.ask, self.ends, self.answers, self.faults = ask, False, [], []
+        self.threads = [threading.Thread(target=self.call) for _ in range(callers)]
+        for thread in self.threads:
+            thread.start()
+
+    def call(self):
+        with requests.Session() as session:
+            while not self.ends:
+                try:
+                    self.answers.append(self.ask(session))
+                except Exception as fault:  # whatever it is, the caller was not answered
+                    self.faults.append(repr(fault))
+
+    def end(self):
+        self.ends = True
+        for thread in self.threads:
+            thread.join()
+        return self.answers, self.faults
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 The library takes 270 MB and two seconds to install, so it is among the tests' packages, and nothing here is skipped.
 """
 
-import contextlib
 import json
-import subprocess
 import warnings
 
 import catboost as cb
@@ -15,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
-from conftest import LATHE, lathe, registered_parity, told_url
+from conftest import lathe, registered_parity, serving
 from test_models import BINARY, HOLES, LEVELS, N, THREE, X, Y, Check, edges
 
 warnings.filterwarnings("ignore")
@@ -26,15 +24,6 @@ WORDS = ["", "a", "né", "red", "blue", "b l u e", "größer als", "sixteen lett
 WORDED = X.assign(k=SEED.choice(WORDS, N), m=SEED.integers(-3, 20, N), f=SEED.random(N) < 0.4)
 WORTH = Y + WORDED["m"] % 5 * 2 + WORDED["k"].str.len() % 7 + WORDED["f"] * 3
 CLASSES = {"Logloss": BINARY, "CrossEntropy": 1 / (1 + np.exp(-Y)), "MultiClass": THREE, "MultiClassOneVsAll": LEVELS}
-
-
-@contextlib.contextmanager
-def serve(model, folder):
-    """`lathe serve` of a model, as a URL."""
-    process = subprocess.Popen([LATHE, "serve", str(model), "--port", "0", "--json"], cwd=folder, stdout=subprocess.PIPE, text=True)
-    yield told_url(process)
-    process.terminate()
-    assert process.wait(timeout=10) == 0
 
 
 class Lines(Check):
@@ -186,7 +175,7 @@ def test_a_server_answers_and_refuses_what_is_no_category(tmp_path):
     model = cb.CatBoostClassifier(**QUIET, cat_features=["k", "m", "f"]).fit(rows, np.digitize(WORTH, [0, 6]))
     folder = saved(model, rows, tmp_path / "model")
     model.save_model(tmp_path / "model.cbm")
-    with serve(folder, tmp_path) as url:
+    with serving(tmp_path, folder) as url:
         asked = {"dataframe_split": json.loads(rows.head(9).to_json(orient="split"))}
         told = requests.post(f"{url}/invocations", json=asked)
         assert told.json()["predictions"] == model.predict(rows.head(9)).tolist()
@@ -195,7 +184,7 @@ def test_a_server_answers_and_refuses_what_is_no_category(tmp_path):
         asked["dataframe_split"]["data"][1][2] = None
         told = requests.post(f"{url}/invocations", json=asked)
         assert told.status_code == 400, told.text
-    with serve("model.cbm", tmp_path) as url:
+    with serving(tmp_path, "model.cbm") as url:
         columns = {"a": [1.0], "b": [2.0], "k": [None], "m": ["3"], "f": ["1"]}
         told = requests.post(f"{url}/v1/models/model:predict", json={"inputs": columns})
         assert told.status_code == 400 and "`k`, row 0: null is not a category" in told.text, told.text

@@ -3,14 +3,13 @@
 import os
 import socket
 import subprocess
-import threading
 import time
 
 import numpy as np
 import pandas as pd
 import pytest
 import requests
-from conftest import LATHE, Server, told_url
+from conftest import LATHE, Load, Server, told_url
 
 X = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, 0.0, 1.0]})
 PROJECT = '[project]\nname = "p"\n\n[deployment.m]\nmodel = "models:/m@champion"\n'
@@ -85,30 +84,6 @@ def until(url, version, seconds=20):
         time.sleep(0.05)
 
 
-class Load:
-    """Callers that never stop asking, and what they were told."""
-
-    def __init__(self, url, callers=4):
-        self.url, self.ends, self.answers, self.faults = url, False, [], []
-        self.threads = [threading.Thread(target=self.call) for _ in range(callers)]
-        for thread in self.threads:
-            thread.start()
-
-    def call(self):
-        with requests.Session() as session:
-            while not self.ends:
-                try:
-                    self.answers.append(ask(self.url, session)[:2])
-                except Exception as fault:  # whatever it is, the caller was not answered
-                    self.faults.append(repr(fault))
-
-    def end(self):
-        self.ends = True
-        for thread in self.threads:
-            thread.join()
-        return self.answers, self.faults
-
-
 @pytest.mark.parametrize("who", ["server", "alias", "deployments"])
 def test_an_alias_that_the_client_moves_is_followed_under_load(tmp_path, serve, who):
     (tmp_path / "lathe.toml").write_text(PROJECT)
@@ -122,7 +97,7 @@ def test_an_alias_that_the_client_moves_is_followed_under_load(tmp_path, serve, 
         replica = Replica(tmp_path / "replica", *named, "--server", server.url)
         url = replica.url
     until(url, "1")
-    load = Load(url)
+    load = Load(lambda session: ask(url, session)[:2], callers=4)
     for version in ["2", "3", "1", "3"]:
         time.sleep(0.3)
         client.set_registered_model_alias("m", "champion", version)
@@ -145,7 +120,7 @@ def test_a_replica_goes_on_without_the_server_and_tells_it_later(tmp_path):
         client.set_registered_model_alias("m", "champion", "1")
         replica = Replica(tmp_path / "replica", "--server", server.url)
         until(replica.url, "1")
-        load = Load(replica.url, callers=1)
+        load = Load(lambda session: ask(replica.url, session)[:2], callers=1)
         server.kill()
         time.sleep(2.5)
         assert load.end()[1] == []

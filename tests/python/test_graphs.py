@@ -2,7 +2,6 @@
 
 import os
 import sys
-import threading
 import time
 
 import cloudpickle
@@ -14,7 +13,7 @@ import pytest
 import requests
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
-from conftest import Server, lathe
+from conftest import Load, Server, lathe
 from mlflow.models import infer_signature
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -270,30 +269,6 @@ def test_members_are_counted_beside_the_graph(server):
     assert [entry["name"] for entry in stats] == ["mean", "mean/forest", "mean/small"]
 
 
-class Load:
-    """Callers that never stop asking a graph, and what they were told."""
-
-    def __init__(self, url, name):
-        self.url, self.name, self.ends, self.answers, self.faults = url, name, False, [], []
-        self.threads = [threading.Thread(target=self.call) for _ in range(3)]
-        for thread in self.threads:
-            thread.start()
-
-    def call(self):
-        while not self.ends:
-            try:
-                values, told = infer(self.url, self.name, ROWS.head(2))
-                self.answers.append((told["parameters"]["members"], values.ravel()))
-            except Exception as fault:  # whatever it is, the caller was not answered
-                self.faults.append(repr(fault))
-
-    def end(self):
-        self.ends = True
-        for thread in self.threads:
-            thread.join()
-        return self.answers, self.faults
-
-
 @pytest.mark.parametrize("who", ["server", "every graph", "one graph"])
 def test_an_alias_that_moves_swaps_its_member_without_a_failed_request(server, tmp_path, who):
     client = mlflow.MlflowClient(server.url)
@@ -302,7 +277,11 @@ def test_an_alias_that_moves_swaps_its_member_without_a_failed_request(server, t
         named = ["graph:/score", "--name", "mine"] if who == "one graph" else []
         replica = Replica(tmp_path, *named, "--server", server.url)
         url, name = replica.url, "mine" if named else "score"
-    load = Load(url, name)
+    def ask(_):
+        values, told = infer(url, name, ROWS.head(2))
+        return told["parameters"]["members"], values.ravel()
+
+    load = Load(ask, callers=3)
     try:
         for version in ["2", "1"]:
             client.set_registered_model_alias("scale", "champion", version)

@@ -1,14 +1,14 @@
 """`/invocations` beside MLflow's own scoring server, request by request: the same answer, or the same status and code."""
 
 import json
-import subprocess
+import time
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 import requests
-from conftest import LATHE, told_url
+from conftest import serving
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.pyfunc import scoring_server
@@ -25,12 +25,8 @@ def both(tmp_path_factory):
     model = LinearRegression().fit(rows, rows["a"] * 2 - rows["n"] + 0.25 * rows["c"])
     signature = infer_signature(rows, model.predict(rows))
     mlflow.sklearn.save_model(model, folder / "model", signature=signature, serialization_format="cloudpickle")
-    process = subprocess.Popen(
-        [LATHE, "serve", "model", "--port", "0", "--json"], cwd=folder, stdout=subprocess.PIPE, text=True
-    )
-    yield told_url(process), mlflow.pyfunc.load_model(str(folder / "model"))
-    process.terminate()
-    assert process.wait(timeout=10) == 0
+    with serving(folder, "model") as url:
+        yield url, mlflow.pyfunc.load_model(str(folder / "model"))
 
 
 def theirs(model, kind, body):
@@ -127,13 +123,12 @@ def test_metrics_have_the_names_of_tritons_dashboards(both):
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.002])
-def test_a_request_to_end_is_heard_from_the_moment_it_is_ready(tmp_path, both, wait):
+def test_a_request_to_end_is_heard_from_the_moment_it_is_ready(tmp_path, wait):
     import lightgbm
 
     rows = np.arange(60.0).reshape(30, 2)
     lightgbm.train({"verbose": -1, "min_data_in_leaf": 2}, lightgbm.Dataset(rows, rows[:, 0]), 2).save_model(tmp_path / "m.txt")
     for _ in range(5):
-        process = subprocess.Popen([LATHE, "serve", "m.txt", "--port", "0", "--json"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-        told_url(process)
-        process.terminate()
-        assert process.wait(timeout=10) == 0
+        # Its end is asked for, and must be good, when the block is left.
+        with serving(tmp_path, "m.txt"):
+            time.sleep(wait)

@@ -1,38 +1,17 @@
 """Models that lie in an object store: registered, loaded, served and asked for batches, wherever the server keeps them."""
 
-import contextlib
-import subprocess
-
 import numpy as np
 import pandas as pd
 import pytest
 import requests
-from conftest import LATHE, lathe, told_url
+from conftest import lathe, serving
 
 ROWS = pd.DataFrame({"a": [0.0, 1.0, 3.0]})
 
 
-@contextlib.contextmanager
-def serving(folder, *args):
-    """`lathe serve`, as its `/invocations`; ends with the block."""
-    process = subprocess.Popen(
-        [LATHE, "serve", *args, "--port", "0", "--json"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        try:
-            url = told_url(process)
-        except ValueError:
-            raise AssertionError(process.communicate(timeout=10)[1]) from None
-
-        def predict():
-            body = {"dataframe_split": ROWS.to_dict(orient="split", index=False)}
-            reply = requests.post(f"{url}/invocations", json=body, timeout=10)
-            return reply.json()["predictions"]
-
-        yield predict
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+def predictions(url):
+    body = {"dataframe_split": ROWS.to_dict(orient="split", index=False)}
+    return requests.post(f"{url}/invocations", json=body, timeout=10).json()["predictions"]
 
 
 @pytest.fixture(params=["through the server", "by the client itself"])
@@ -61,18 +40,18 @@ def test_a_model_in_s3_is_loaded_served_and_asked_for_batches(line, s3, tmp_path
     wanted = [0, 2, 6]
     assert np.allclose(mlflow.pyfunc.load_model("models:/line@champion").predict(ROWS), wanted)
     for uri in ["models:/line@champion", "models:/line/1"]:
-        with serving(tmp_path, uri, "--server", server.url) as predict:
-            assert np.allclose(predict(), wanted), uri
+        with serving(tmp_path, uri, "--server", server.url) as url:
+            assert np.allclose(predictions(url), wanted), uri
     ROWS.to_csv(tmp_path / "rows.csv", index=False)
     for uri in ["models:/line@champion", f"{s3.url}/{key}"]:
         lathe("predict", uri, "rows.csv", "-o", "answers.csv", "--server", server.url, cwd=tmp_path)
         assert np.allclose(pd.read_csv(tmp_path / "answers.csv").iloc[:, 0], wanted), uri
     # Without any server: the folder, and a file of it alone.
-    with serving(tmp_path, f"{s3.url}/{key}") as predict:
-        assert np.allclose(predict(), wanted)
+    with serving(tmp_path, f"{s3.url}/{key}") as url:
+        assert np.allclose(predictions(url), wanted)
     (file,) = [name for name in s3.objects(key) if name.endswith(("model.skops", "model.pkl"))]
-    with serving(tmp_path, f"{s3.url}/{file}") as predict:
-        assert np.allclose(predict(), wanted)
+    with serving(tmp_path, f"{s3.url}/{file}") as url:
+        assert np.allclose(predictions(url), wanted)
 
 
 def test_what_the_object_store_does_not_have_is_told(s3, tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 import queue
-import subprocess
 
 import grpc
 import lightgbm
@@ -12,7 +11,7 @@ import pytest
 import requests
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
-from conftest import LATHE, told_url
+from conftest import serving
 from tritonclient.utils import InferenceServerException
 
 COLUMNS = ["a", "b", "c"]
@@ -30,15 +29,8 @@ def booster():
 def url(booster, tmp_path_factory):
     folder = tmp_path_factory.mktemp("protocols")
     booster.save_model(folder / "model.txt")
-    process = subprocess.Popen(
-        [LATHE, "serve", "model.txt", "--name", "m", "--port", "0", "--json"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    yield told_url(process)
-    process.terminate()
-    assert process.wait(timeout=10) == 0
+    with serving(folder, "model.txt", "--name", "m") as url:
+        yield url
 
 
 class Http:

@@ -1,14 +1,11 @@
 """`lathe serve` and the real Triton client."""
 
-import contextlib
-import subprocess
-
 import numpy as np
 import pandas as pd
 import pytest
 import requests
 import tritonclient.http as triton
-from conftest import LATHE, lathe, told_url
+from conftest import lathe, serving
 from tritonclient.utils import InferenceServerException
 
 X = pd.DataFrame(np.random.default_rng(1).normal(size=(200, 4)), columns=list("abcd"))
@@ -29,22 +26,8 @@ def served(tmp_path_factory):
         skops_trusted_types=["sklearn.tree._tree.Tree"],
         pip_requirements=[],
     )
-    with answering(folder) as url:
+    with serving(folder.parent, folder, "--name", "forest") as url:
         yield url, model
-
-
-@contextlib.contextmanager
-def answering(model, *options):
-    """`lathe serve` for one model: the addresses of REST and, if a port is asked for, gRPC."""
-    process = subprocess.Popen(
-        [LATHE, "serve", str(model), "--name", "forest", "--port", "0", "--json", *options], stdout=subprocess.PIPE, text=True
-    )
-    url = told_url(process)
-    try:
-        yield url
-    finally:
-        process.terminate()
-        assert process.wait(timeout=10) == 0
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -195,7 +178,7 @@ def test_every_kind_of_ensemble_answers_what_scikit_learn_answers(tmp_path, name
         pip_requirements=[],
     )
     new = pd.DataFrame(np.random.default_rng(3).normal(size=(500, 4)) * 2, columns=list("abcd"))
-    with answering(tmp_path / "model") as url:
+    with serving(tmp_path, "model", "--name", "forest") as url:
         reply = requests.post(f"{url}/invocations", json={"instances": new.to_numpy().tolist()})
         assert reply.status_code == 200, reply.text
         assert reply.json()["predictions"] == model.predict(new).tolist()
@@ -220,7 +203,7 @@ def test_pickles_pipelines_and_words_are_answered_and_strange_models_refused_by_
         pyfunc_predict_fn="predict_proba",
         pip_requirements=[],
     )
-    with answering(tmp_path / "model") as url:
+    with serving(tmp_path, "model", "--name", "forest") as url:
         reply = requests.post(f"{url}/invocations", json={"dataframe_records": rows.to_dict(orient="records")})
         assert np.allclose(reply.json()["predictions"], model.predict_proba(rows), atol=1e-9, rtol=0)
         unknown = requests.post(f"{url}/invocations", json={"instances": [{**rows.iloc[0], "colour": "blue"}]})
@@ -250,7 +233,7 @@ def test_a_model_of_the_records_is_served_by_each_of_its_names(tmp_path, serve):
     assert logged.model_uri.startswith("models:/m-")
     expected = model.predict(X)
     for name in names:
-        with answering(name, "--server", server.url) as url:
+        with serving(tmp_path, name, "--name", "forest", "--server", server.url) as url:
             client = triton_grpc.InferenceServerClient(url.removeprefix("http://"))
             rows = triton_grpc.InferInput("rows", [200, 4], "FP64")
             rows.set_data_from_numpy(X.to_numpy())
@@ -271,7 +254,7 @@ def test_grpc_may_have_a_port_of_its_own(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with answering(tmp_path / "model.txt", "--grpc-port", str(port)) as url:
+    with serving(tmp_path, "model.txt", "--name", "forest", "--grpc-port", port) as url:
         for address in (f"127.0.0.1:{port}", url.removeprefix("http://")):
             assert triton_grpc.InferenceServerClient(address).is_model_ready("forest")
 
@@ -308,7 +291,7 @@ def test_every_protocol_over_tls(served, tmp_path, certificate):
 
     folder.write_bytes(pickle.dumps(model))
     pems = ["--tls-cert", str(certificate / "cert.pem"), "--tls-key", str(certificate / "key.pem")]
-    with answering(folder, *pems) as url:
+    with serving(tmp_path, folder, "--name", "forest", *pems) as url:
         assert url.startswith("https://127.0.0.1:")
         reply = requests.post(f"{url}/invocations", json={"instances": X.head(3).to_numpy().tolist()}, verify=certificate / "ca.pem")
         assert reply.json()["predictions"] == model.predict(X.head(3)).tolist()

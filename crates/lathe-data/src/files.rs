@@ -3,22 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobMatcher};
 
 use crate::{Error, Result};
 
 /// What a pattern finds below `folder`, absolute and sorted: `*`, `?`, `[…]` within one name, `**` across folders.
 /// Names that begin with a dot must be written out, and files that track data are none.
 pub fn glob(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
-    let built = GlobBuilder::new(pattern.trim_start_matches("./"))
-        .literal_separator(true)
-        .backslash_escape(true)
-        .build();
-    let glob = built.map_err(|source| Error::Glob {
-        pattern: pattern.to_owned(),
-        source,
-    })?;
-    let matcher = glob.compile_matcher();
+    let matcher = matcher(pattern)?;
     let hidden = pattern
         .split('/')
         .any(|part| part.starts_with('.') && part.len() > 1);
@@ -53,8 +45,7 @@ pub fn glob(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The names that a pattern of [`glob`] takes.
-pub fn matching<'a>(pattern: &str, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>> {
+fn matcher(pattern: &str) -> Result<GlobMatcher> {
     let built = GlobBuilder::new(pattern.trim_start_matches("./"))
         .literal_separator(true)
         .backslash_escape(true)
@@ -63,7 +54,12 @@ pub fn matching<'a>(pattern: &str, names: impl IntoIterator<Item = &'a str>) -> 
         pattern: pattern.to_owned(),
         source,
     })?;
-    let matcher = glob.compile_matcher();
+    Ok(glob.compile_matcher())
+}
+
+/// The names that a pattern of [`glob`] takes.
+pub fn matching<'a>(pattern: &str, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<String>> {
+    let matcher = matcher(pattern)?;
     let found = names.into_iter().filter(|name| matcher.is_match(name));
     Ok(found.map(str::to_owned).collect())
 }

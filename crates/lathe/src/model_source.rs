@@ -35,8 +35,8 @@ pub fn find(call: &Call, text: &str) -> anyhow::Result<Local> {
     }
     if text.starts_with("models:/") || text.starts_with("runs:/") {
         let client = call.client()?;
-        return match place(&client, text)? {
-            Place::Server(path) => {
+        return match files_at(&client, text)? {
+            FilesAt::Server(path) => {
                 let fetched = tempfile::tempdir().context("no place for the model")?;
                 fetch(&client, &path, fetched.path()).with_context(not_fetched)?;
                 Ok(Local {
@@ -44,7 +44,7 @@ pub fn find(call: &Call, text: &str) -> anyhow::Result<Local> {
                     _fetched: Some(fetched),
                 })
             }
-            Place::Url(url) => stored(&url).with_context(not_fetched),
+            FilesAt::Url(url) => stored(&url).with_context(not_fetched),
         };
     }
     if text.contains("://") {
@@ -117,7 +117,7 @@ pub fn alias_of(text: &str) -> Option<(&str, &str)> {
 }
 
 /// Where the files of a model of the records lie.
-pub enum Place {
+pub enum FilesAt {
     /// Among the server's artifacts, at this path.
     Server(String),
     /// Where clients go by themselves.
@@ -125,11 +125,11 @@ pub enum Place {
 }
 
 /// Where the files of a model of the records lie.
-pub fn place(client: &Client, text: &str) -> anyhow::Result<Place> {
+pub fn files_at(client: &Client, text: &str) -> anyhow::Result<FilesAt> {
     let uri = location(client, text)?;
     Ok(match uri.strip_prefix("mlflow-artifacts:") {
-        Some(path) => Place::Server(path.trim_matches('/').to_owned()),
-        None => Place::Url(uri),
+        Some(path) => FilesAt::Server(path.trim_matches('/').to_owned()),
+        None => FilesAt::Url(uri),
     })
 }
 

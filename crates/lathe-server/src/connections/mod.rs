@@ -140,7 +140,7 @@ async fn connection<S>(
     peer: SocketAddr,
     router: Router,
     patience: Patience,
-    is_secret: bool,
+    is_tls: bool,
     mut stopped: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -155,7 +155,7 @@ async fn connection<S>(
         return;
     };
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        answer(router.clone(), request, peer, patience, is_secret)
+        answer(router.clone(), request, peer, patience, is_tls)
     });
     let stream = TokioIo::new(stream);
     let ended = match is_http2 {
@@ -205,10 +205,10 @@ async fn answer(
     request: Request<Incoming>,
     peer: SocketAddr,
     patience: Patience,
-    is_secret: bool,
+    is_tls: bool,
 ) -> Result<Response, Infallible> {
     let (mut parts, incoming) = request.into_parts();
-    if is_secret {
+    if is_tls {
         // As a proxy says it that speaks TLS for a server.
         let forwarded = HeaderValue::from_static("https");
         parts.headers.insert("x-forwarded-proto", forwarded);

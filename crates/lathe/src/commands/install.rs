@@ -99,11 +99,13 @@ fn hooks(root: &Path, force: bool) -> anyhow::Result<Vec<PathBuf>> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error).with_context(|| format!("failed to read `{}`", path.display())),
         };
+        // Whoever wrote more around it keeps it.
+        if old != text && calls_us(&old, &call) {
+            continue;
+        }
         let calls_dvc = old.contains("dvc git-hook");
         if old.is_empty() || old == text {
             wanted.push((path, text));
-        } else if calls_us(&old, &call) {
-            // Whoever wrote more around it keeps it.
         } else if calls_dvc && !force {
             return Err(hinted(
                 format!("the hook `{}` calls `dvc`", path.display()),

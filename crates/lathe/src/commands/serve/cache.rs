@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::client::Client;
 use crate::clock;
-use crate::model_source::{self, Place};
+use crate::model_source::{self, FilesAt};
 use crate::settings::cache_folder;
 
 /// Files of a version that nobody used for so long are removed.
@@ -63,9 +63,9 @@ impl Cache {
 
     /// The folder with the files of a version, fetched if they are not here yet.
     pub fn fetch(&mut self, client: &Client, version: &VersionName) -> anyhow::Result<PathBuf> {
-        let folder = match model_source::place(client, &format!("models:/{version}"))? {
-            Place::Server(path) => self.fetch_from_server(client, &path)?,
-            Place::Url(url) => model_source::stored_folder(&url)?,
+        let folder = match model_source::files_at(client, &format!("models:/{version}"))? {
+            FilesAt::Server(path) => self.fetch_from_server(client, &path)?,
+            FilesAt::Url(url) => model_source::stored_folder(&url)?,
         };
         self.state.folders.insert(version.to_string(), folder.clone());
         Ok(folder)
