@@ -155,7 +155,7 @@ pub enum Error {
     },
     /// What lies behind a URL cannot be reached.
     #[error("`{url}` cannot be reached")]
-    Outside {
+    External {
         /// The URL.
         url: String,
         /// Why.
@@ -366,7 +366,7 @@ impl Error {
             | Self::Write { .. }
             | Self::Start { .. }
             | Self::Elsewhere { .. }
-            | Self::Outside { .. }
+            | Self::External { .. }
             | Self::Trace { .. } => ErrorKind::Internal,
             Self::Busy { .. } | Self::Interrupted { .. } => ErrorKind::Unavailable,
             Self::Syntax { .. }
@@ -438,7 +438,7 @@ impl Error {
             Self::MissingDep { path, .. } if path.contains("://") => {
                 "nothing lies there: check the URL, and whether you may read it"
             }
-            Self::Outside { .. } => "check the URL, the settings of its remote, and the network",
+            Self::External { .. } => "check the URL, the settings of its remote, and the network",
             Self::MissingDep { .. } => {
                 "fetch it with `dvc pull`, or name it in the `outs` of the stage that makes it"
             }

@@ -5,12 +5,12 @@ mod dag;
 mod edit;
 mod error;
 mod execute;
+mod external;
 mod graph;
 mod keep;
 mod lock;
 mod locked_outs;
 mod matrix;
-mod outside;
 mod param_files;
 mod parse;
 mod pipeline_file;
@@ -39,10 +39,10 @@ pub use execute::{
     Commands, Elsewhere, Engine, EnvironmentMark, ExecuteOptions, Fetch, Interruption, OnFailure, Orders,
     Report, Shell, StageEvent, Step, TraceMode, Watchdog, execute, plan_project,
 };
+pub use external::{Dataset, External, Failure, Reach, Seen, SeenBy};
 pub use graph::Graph;
 pub use keep::{commit_stages, differs_from_lock};
 pub use locked_outs::locked_outs;
-pub use outside::{Dataset, Failure, Outside, Reach, Seen, SeenBy};
 pub use pipeline_file::PipelineFile;
 pub use plan::{Plan, PlanLine, Reason};
 pub use project::{Project, Selection};

@@ -44,7 +44,7 @@ pub fn locked_outs(file: &Path, definition: &str, lock: &str) -> Result<Vec<Trac
                 continue;
             };
             // What lies behind a URL is nothing that the cache or the workspace could hold.
-            if !crate::outside::is_path(path) {
+            if !crate::external::is_path(path) {
                 continue;
             }
             let options = options_of(body, path);

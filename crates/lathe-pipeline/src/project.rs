@@ -4,8 +4,8 @@ use std::sync::Arc;
 use lathe_data::Repo;
 
 use crate::error::similar;
+use crate::external::{Dataset, Reach};
 use crate::graph::Graph;
-use crate::outside::{Dataset, Reach};
 use crate::param_files::ParamFiles;
 use crate::pipeline_file::PipelineFile;
 use crate::sources::Source;

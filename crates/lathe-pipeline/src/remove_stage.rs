@@ -3,8 +3,8 @@
 use lathe_data::{Repo, ops, remove_path, write_atomically};
 
 use crate::edit::{check, line_start, read_or_empty};
+use crate::external::is_path;
 use crate::lock::Lock;
-use crate::outside::is_path;
 use crate::set_params::{byte_of, end_of_block};
 use crate::yaml::{Value, read};
 use crate::{Error, Project, Result};

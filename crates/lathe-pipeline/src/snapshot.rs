@@ -4,8 +4,8 @@ use std::sync::Arc;
 use lathe_data::{Content, Repo, hash_path};
 
 use crate::Result;
+use crate::external::{self, is_path};
 use crate::lock::{LockEntry, LockedPath, Mark};
-use crate::outside::{self, is_path};
 use crate::project::Project;
 use crate::stage::{Kind, ParamFile, Stage};
 use crate::yaml::{Node, Value};
@@ -16,7 +16,7 @@ pub struct Snapshot {
     /// By path relative to the repository; `None` where nothing is.
     contents: HashMap<String, Option<Content>>,
     /// By URL or dataset; `None` where nothing is.
-    outside: HashMap<String, Option<LockedPath>>,
+    external: HashMap<String, Option<LockedPath>>,
     /// Files of parameters; `None` where nothing is.
     params: HashMap<String, Option<Arc<Node>>>,
     /// Objects of outputs that the cache holds.
@@ -53,10 +53,10 @@ impl Snapshot {
         for dep in &stage.deps {
             match Kind::of(&dep.at) {
                 Kind::Path => self.hash(repo, &dep.at)?,
-                Kind::Url => self.look_outside(project, &dep.at)?,
+                Kind::Url => self.look_external(project, &dep.at)?,
                 Kind::Dataset => {
-                    let entry = outside::dataset(project.datasets(), &dep.at, stage)?;
-                    self.outside.insert(dep.at.clone(), entry);
+                    let entry = external::dataset(project.datasets(), &dep.at, stage)?;
+                    self.external.insert(dep.at.clone(), entry);
                 }
             }
         }
@@ -74,16 +74,16 @@ impl Snapshot {
         for out in &stage.outs {
             match is_path(&out.at) {
                 true => self.hash(repo, &out.at)?,
-                false => self.look_outside(project, &out.at)?,
+                false => self.look_external(project, &out.at)?,
             }
         }
         Ok(())
     }
 
-    fn look_outside(&mut self, project: &Project, url: &str) -> Result<()> {
-        if !self.outside.contains_key(url) {
+    fn look_external(&mut self, project: &Project, url: &str) -> Result<()> {
+        if !self.external.contains_key(url) {
             let entry = project.reach().look(url)?;
-            self.outside.insert(url.to_owned(), entry);
+            self.external.insert(url.to_owned(), entry);
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ impl Snapshot {
     pub fn identity(&self, at: &str) -> Option<&str> {
         match is_path(at) {
             true => self.content(at).map(|content| content.hashed.md5.as_str()),
-            false => Some(self.outside.get(at)?.as_ref()?.hashed.md5.as_str()),
+            false => Some(self.external.get(at)?.as_ref()?.hashed.md5.as_str()),
         }
     }
 
@@ -117,7 +117,7 @@ impl Snapshot {
                 hashed: content.hashed.clone(),
                 mark: Mark::Md5,
             }),
-            false => self.outside.get(at)?.clone(),
+            false => self.external.get(at)?.clone(),
         }
     }
 

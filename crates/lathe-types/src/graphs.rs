@@ -1,6 +1,6 @@
 //! Inference graphs: models that answer together under one name, one after the other or side by side.
 
-mod whole;
+mod sizes;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Millis;
 use crate::project::PayloadSpec;
 
-pub use whole::{GraphError, check};
+pub use sizes::{GraphError, check};
 
 /// Members that one graph names at most.
 const MEMBERS_MAX: usize = 64;
@@ -407,7 +407,7 @@ impl From<GraphSpec> for GraphKeys {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::whole::DEPTH_MAX;
+    use super::sizes::DEPTH_MAX;
     use super::*;
 
     fn read(keys: Value) -> Result<GraphSpec, String> {

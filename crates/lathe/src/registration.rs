@@ -39,7 +39,7 @@ pub fn register(
     python: &Python,
 ) -> anyhow::Result<Registered> {
     let folder = root.join(&spec.path);
-    let model = Model::load_with(&folder, &runtimes::unasked()?)
+    let model = Model::load_with(&folder, &runtimes::by_default()?)
         .with_context(|| format!("the model `{name}` in `{}` cannot be served", folder.display()))?;
     let metrics = numbers_of(&root.join(&spec.metrics))?;
     let parity = compare_with_python(&model, &folder, python)

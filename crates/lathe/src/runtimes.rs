@@ -100,7 +100,7 @@ impl RuntimeArgs {
 }
 
 /// What may answer for models where no options say it: no Python, and ONNX Runtime where it is found.
-pub fn unasked() -> anyhow::Result<Runtimes> {
+pub fn by_default() -> anyhow::Result<Runtimes> {
     let onnx = match onnxruntime::find(std::env::var_os("ORT_DYLIB_PATH").as_deref())? {
         Ok(found) => {
             keep_broken_pipes_harmless()?;

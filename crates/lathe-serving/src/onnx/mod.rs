@@ -3,12 +3,12 @@
 //! graphs (`Scan`, `Loop`, `If`) are not here.
 
 mod elementwise;
+mod external_data;
 mod feed;
 mod kernel;
 mod matrix;
 mod message;
 mod ml;
-mod places;
 mod plan;
 mod reduce;
 mod runtime;
@@ -101,7 +101,7 @@ pub(crate) fn read(bytes: &[u8], folder: Option<&Path>) -> Result<Network, Fault
 /// Makes ONNX Runtime answer for the model in a file, which holds these bytes.
 pub(crate) fn open(model: &Path, bytes: &[u8], runtime: &OnnxRuntime) -> Result<Network, Fault> {
     let folder = model.parent().filter(|folder| !folder.as_os_str().is_empty());
-    places::check(bytes, folder.unwrap_or(Path::new(".")))?;
+    external_data::check(bytes, folder.unwrap_or(Path::new(".")))?;
     let (engine, interface) = runtime::start(model, runtime)
         .map_err(|what| Fault::Unsupported(format!("ONNX Runtime cannot load the model: {what}")))?;
     let is_open = |slot: &Slot| slot.shape.iter().skip(1).any(Option::is_none);

@@ -21,7 +21,7 @@ use crate::settings::{self, STATE_FOLDER};
 use crate::stage_view::{StageView, print_plan};
 use crate::terminal::{self, Style, number, paint};
 use crate::tracking::{self, TrackedRun};
-use crate::{background, clock, determinism, git, outside, sources};
+use crate::{background, clock, determinism, external, git, sources};
 
 /// A larger patch is not kept with the run.
 const PATCH_BYTES_MAX: usize = 64 << 20;
@@ -150,7 +150,7 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
         }
     };
     set_params(args, &project)?;
-    let pipelines = lathe_pipeline::Project::load(&repo)?.reaching(outside::reach(&repo));
+    let pipelines = lathe_pipeline::Project::load(&repo)?.reaching(external::reach(&repo));
     let mut options = options(args, call, &project, repo.root());
     let settled = sources::prepare(call, &repo, &pipelines, &mut options, args.pull, args.dry)?;
     for source in &settled {

@@ -6,7 +6,7 @@ use super::{Call, data, run};
 use crate::environment_marks::EnvironmentMarks;
 use crate::exit::Outcome;
 use crate::stage_view::print_plan;
-use crate::{outside, terminal};
+use crate::{external, terminal};
 
 /// Say what changed: what `run` would execute, and why, and which data differs from its `.dvc` file.
 ///
@@ -46,7 +46,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if has_pipeline && (targets.is_empty() || !of_stages.is_empty()) {
         let mut selection = args.selection;
         selection.targets = of_stages;
-        let pipelines = lathe_pipeline::Project::load(&repo)?.reaching(outside::reach(&repo));
+        let pipelines = lathe_pipeline::Project::load(&repo)?.reaching(external::reach(&repo));
         let marks = EnvironmentMarks::load(&project.root);
         let options = lathe_pipeline::ExecuteOptions {
             selection: selection.select(call, repo.root()),

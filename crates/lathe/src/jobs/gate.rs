@@ -166,7 +166,7 @@ async fn score(
     let spec = spec.clone();
     let runtimes = context.runtimes.clone();
     let task = tokio::task::spawn_blocking(move || -> anyhow::Result<Map<String, Value>> {
-        let runtimes = runtimes.map_or_else(crate::runtimes::unasked, Ok)?;
+        let runtimes = runtimes.map_or_else(crate::runtimes::by_default, Ok)?;
         let model = Model::load_with(&folder, &runtimes)?;
         let answers = model
             .predict(&crate::registration::table_of(&model, &features)?)?

@@ -8,7 +8,7 @@ use super::{Data, ReachArgs};
 use crate::commands::Call;
 use crate::commands::selection::folder_of_pipeline;
 use crate::exit::{Outcome, hinted};
-use crate::{outside, terminal};
+use crate::{external, terminal};
 
 /// Take the data that is in the workspace for what its `.dvc` files track and its stages made, and keep it in the cache.
 ///
@@ -38,7 +38,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let data = Data::open(call)?;
     let pipelines = match lathe_data::pipeline_files(&data.repo)?.is_empty() {
         true => None,
-        false => Some(Project::load(&data.repo)?.reaching(outside::reach(&data.repo))),
+        false => Some(Project::load(&data.repo)?.reaching(external::reach(&data.repo))),
     };
     let (selected, unlocked) = selected(&args, &data, pipelines.as_ref(), call)?;
     let _lock = data.lock()?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lathe_data::Repo;
-use lathe_pipeline::{Failure, Outside, Reach, Seen};
+use lathe_pipeline::{External, Failure, Reach, Seen};
 
 use crate::commands::data::places::Place;
 
@@ -22,7 +22,7 @@ impl Urls {
     }
 }
 
-impl Outside for Urls {
+impl External for Urls {
     fn look(&self, url: &str) -> Result<Option<Seen>, Failure> {
         Ok(self.place(url)?.seen(&self.repo)?)
     }

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Reaches what lies behind URLs.
-pub trait Outside: Send + Sync {
+pub trait External: Send + Sync {
     /// What is there, without reading all of it where that can be helped; nothing if there is nothing.
     fn look(&self, url: &str) -> std::result::Result<Option<Seen>, Failure>;
     /// Removes what is there; nothing there is fine.
@@ -48,7 +48,7 @@ pub enum SeenBy {
 
 /// What reaches URLs for a project.
 #[derive(Clone)]
-pub struct Reach(pub Arc<dyn Outside>);
+pub struct Reach(pub Arc<dyn External>);
 
 impl std::fmt::Debug for Reach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -59,7 +59,7 @@ impl std::fmt::Debug for Reach {
 impl Reach {
     /// What lies behind a URL, as an entry of the lock.
     pub(crate) fn look(&self, url: &str) -> Result<Option<LockedPath>> {
-        let failed = |source| Error::Outside {
+        let failed = |source| Error::External {
             url: url.to_owned(),
             source,
         };
@@ -82,7 +82,7 @@ impl Reach {
 
     /// Removes what lies behind a URL.
     pub(crate) fn remove(&self, url: &str) -> Result<()> {
-        self.0.remove(url).map_err(|source| Error::Outside {
+        self.0.remove(url).map_err(|source| Error::External {
             url: url.to_owned(),
             source,
         })
@@ -93,7 +93,7 @@ impl Reach {
 #[derive(Debug)]
 struct Nowhere;
 
-impl Outside for Nowhere {
+impl External for Nowhere {
     fn look(&self, _: &str) -> std::result::Result<Option<Seen>, Failure> {
         Err("nothing was told to reach URLs here".into())
     }
