@@ -107,10 +107,7 @@ impl Table {
                 // Not by way of JSON, which knows no infinity.
                 (Column::Numbers(numbers), kind) if !kind.is_words() => {
                     for (row, number) in numbers.iter().enumerate() {
-                        let held = match number.is_nan() && !spec.required {
-                            true => Some(f64::NAN),
-                            false => cast(kind, *number),
-                        };
+                        let held = cast(kind, *number);
                         table.values[row * width + position] =
                             held.ok_or_else(|| wrong(spec, row, &Value::from(*number)))?;
                     }
@@ -512,8 +509,12 @@ mod tests {
             [f64::NEG_INFINITY, 3.0, 1.0]
         );
         assert_eq!(read(0.1, -1.0, 0.0).unwrap(), [f64::from(0.1f32), -1.0, 0.0]);
-        let missing = read(f64::NAN, f64::NAN, 0.0).unwrap();
-        assert!(missing[0].is_nan() && missing[1].is_nan());
+        assert!(read(f64::NAN, 0.0, 0.0).unwrap()[0].is_nan());
+        let refused = read(0.0, f64::NAN, 0.0).unwrap_err();
+        assert!(
+            refused.contains("column `b`, row 0: null is not a long"),
+            "{refused}"
+        );
         assert!(
             read(0.0, f64::INFINITY, 0.0)
                 .unwrap_err()
