@@ -1,6 +1,6 @@
 #![no_main]
 
-use lathe_serving::{ColumnSpec, ColumnType, Signature};
+use lathe_serving::{ColumnSpec, ColumnType, InputSpec, Signature};
 use libfuzzer_sys::fuzz_target;
 
 // The crate that they belong to brings a whole server along.
@@ -17,17 +17,17 @@ mod oip {
     #[path = "../../crates/lathe-server/src/inference/oip/request.rs"]
     mod request;
 
-    use super::{Signature, tensors};
+    use super::{InputSpec, Signature, tensors};
 
     /// The first two bytes tell how long the JSON is; more than there is: all of it.
-    pub fn check(signature: &Signature, bytes: &[u8]) {
+    pub fn check(signature: &Signature, inputs: &[InputSpec], bytes: &[u8]) {
         let Some((length, body)) = bytes.split_first_chunk() else {
             return;
         };
         let length = usize::from(u16::from_le_bytes(*length)).min(body.len());
         if let Ok((request, tensors)) = request::read(length, body, &signature.names()) {
             let _ = (request.wants_raw("predictions"), request.timeout_us());
-            if let Ok(table) = tensors::table(tensors, signature) {
+            if let Ok(table) = tensors::table(tensors, signature, inputs) {
                 assert_eq!(table.names().len(), 3);
             }
         }
@@ -40,10 +40,21 @@ fuzz_target!(|bytes: &[u8]| {
         kind,
         required: true,
     };
-    let signature = Signature::new(vec![
+    let columns = Signature::new(vec![
         column("a", ColumnType::Double),
         column("b", ColumnType::Long),
         column("c", ColumnType::String),
     ]);
-    oip::check(&signature, bytes);
+    oip::check(&columns, &[], bytes);
+    let image = Signature::new(
+        ["x_0", "x_1", "x_2"]
+            .map(|name| column(name, ColumnType::Float))
+            .to_vec(),
+    );
+    let pixels = InputSpec {
+        name: "x".into(),
+        datatype: "FP32",
+        shape: vec![-1, 1, 3],
+    };
+    oip::check(&image, &[pixels], bytes);
 });
