@@ -2,9 +2,10 @@
 //! that need not be. It shares the cores with the server it measures.
 //!
 //!     load HOST:PORT log-metric|log-batch CLIENTS SECONDS RUN_ID…
-//!     load HOST:PORT post CLIENTS SECONDS PATH FILE
+//!     load HOST:PORT post CLIENTS SECONDS PATH FILE [PER_SECOND]
 //!
-//! Each client logs to a run of its own, or posts the file's JSON to the path. Prints one line of JSON.
+//! Each client logs to a run of its own, or posts the file's JSON to the path; as fast as it can, or all clients together
+//! so many times a second: servers of different speed then do the same work. Prints one line of JSON.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -53,9 +54,19 @@ fn work(address: &str, kind: &str, run: &str, client: usize, begin: Instant, end
         (run.to_owned(), std::fs::read_to_string(file).expect("a file that can be read"))
     });
     let fixed = fixed.map(|(path, body)| head(address, &path, &body));
+    let pause = (kind == "post").then(|| std::env::args().nth(7)).flatten().map(|per_second| {
+        let per_second: f64 = per_second.parse().expect("a number of requests a second");
+        let clients: f64 = std::env::args().nth(3).and_then(|clients| clients.parse().ok()).expect("a number of clients");
+        Duration::from_secs_f64(clients / per_second)
+    });
     std::thread::sleep(begin.saturating_duration_since(Instant::now()));
     while Instant::now() < end {
         step += 1;
+        if let Some(pause) = pause {
+            // Late ones do not catch up.
+            let due = begin + pause.mul_f64(step as f64);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
         let made;
         let request = match &fixed {
             Some(request) => request,
