@@ -331,7 +331,7 @@ def batch(args, folder):
     path = folder / "rows.csv"
     if not path.exists():
         rows = np.random.default_rng(2).normal(size=(args.rows, FEATURES)).round(5)
-        pd.DataFrame(rows, columns=[f"f{i}" for i in range(FEATURES)]).to_csv(path, index=False)
+        pd.DataFrame(rows, columns=[f"X_{i}" for i in range(FEATURES)]).to_csv(path, index=False)
     model = models["rf100"]
     ways = {
         "lathe predict": [ROOT / "target/release/lathe", "predict", model["onnx"], path, "-o", folder / "ours.csv"],
