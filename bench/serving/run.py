@@ -21,6 +21,9 @@ model's own library says of the row, within 1e-6. MLServer, BentoML and KServe h
 `target/bench-peers` (`environments.py`), made by uv when they are first asked for; their scikit-learn, numpy, LightGBM and
 onnxruntime are of the same versions as here. What cannot be installed or started is left out and says why.
 
+Who can is also asked `--rate` times a second (10,000), by 32 connections: servers of different speed then do the same work,
+and are woken as often, which on a machine that they share with the client is half of what a small answer costs.
+
 `--peers lathe,echo` and `--models rf100` pick some, `--seconds` says how long each load lasts, `--folder` keeps the models
 for the next time, `--target` names another folder than `target/release`. `forest` times single calls and calls of 64 rows in
 process, beside onnxruntime. `batch` answers a million rows of a CSV file, beside a loop in Python. `swap` deploys one version
@@ -54,9 +57,10 @@ def build_client(folder):
     return client
 
 
-def offer(client, server, connections, seconds):
+def offer(client, server, connections, seconds, *rate):
     before = cpu_seconds(server.process.pid)
     command = [client, server.address, "post", str(connections), str(seconds), server.peer.path, str(server.body)]
+    command += [str(one) for one in rate]
     told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     told["cpu_us"] = (cpu_seconds(server.process.pid) - before) * 1e6 / max(told["requests"], 1)
     return told
@@ -100,10 +104,13 @@ def load(args, folder):
                 continue
             try:
                 check(server, peer, library)
-                for connections in (1, 8, 32):
-                    told = at[peer, connections] = offer(client, server, connections, args.seconds)
+                for connections, *rate in [(1,), (8,), (32,), (32, args.rate)]:
+                    if rate and at[peer, 32]["per_second"] < 1.5 * args.rate:
+                        continue
+                    told = at[peer, connections, *rate] = offer(client, server, connections, args.seconds, *rate)
+                    shown = f"{peer}, paced" if rate else peer
                     print(
-                        f"{peer:22}{connections:>6}{told['per_second']:>10.0f}{told['p50_ms']:>9.2f}"
+                        f"{shown:22}{connections:>6}{told['per_second']:>10.0f}{told['p50_ms']:>9.2f}"
                         f"{told['p99_ms']:>9.2f}{told['cpu_us']:>12.1f}{told['failed']:>8}",
                         flush=True,
                     )
@@ -117,6 +124,9 @@ def load(args, folder):
                         f"  at 32 connections, {ours} : {peer} = {us['per_second'] / they['per_second']:.2f} x requests/s, "
                         f"1 : {they['cpu_us'] / us['cpu_us']:.2f} CPU, {us['p99_ms'] / they['p99_ms']:.2f} x p99"
                     )
+                us, they = at.get((ours, 32, args.rate)), at.get((peer, 32, args.rate))
+                if us and they:
+                    print(f"  at {args.rate} requests/s, {ours} : {peer} = 1 : {they['cpu_us'] / us['cpu_us']:.2f} CPU")
 
 
 def forest(args, folder):
@@ -294,6 +304,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*parts, []], default=[])
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rate", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--peers")
     parser.add_argument("--models")
