@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use lathe_serving::{Answers, PredictError, Table};
 use lathe_types::deployments::Role;
 use lathe_types::samples::Sample;
@@ -28,18 +28,18 @@ pub(super) struct Answered {
 impl Answered {
     /// What is told of an answer beside it, whatever the protocol.
     pub(super) fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let told = [
-            (PREDICTION_ID, Some(self.id.to_string())),
-            (MODEL_VERSION, Some(self.version.to_string())),
-            (MEMBERS, self.members.as_ref().map(Members::told)),
-        ];
-        for (name, value) in told {
-            // Names of models may hold what no header can.
-            let value = value.map(|value| value.replace(char::is_control, "?"));
-            if let Some(Ok(value)) = value.map(|value| HeaderValue::from_bytes(value.as_bytes())) {
-                headers.insert(name, value);
-            }
+        let mut headers = HeaderMap::with_capacity(4);
+        if let Ok(id) = HeaderValue::from_str(self.id.as_str()) {
+            headers.insert(&PREDICTION_ID, id);
+        }
+        headers.insert(&MODEL_VERSION, self.version.into());
+        // Names of models may hold what no header can.
+        let members = self
+            .members
+            .as_ref()
+            .map(|members| members.told().replace(char::is_control, "?"));
+        if let Some(Ok(members)) = members.map(|members| HeaderValue::from_bytes(members.as_bytes())) {
+            headers.insert(&MEMBERS, members);
         }
         headers
     }
@@ -165,11 +165,11 @@ pub(super) fn unread(rejection: &BytesRejection) -> String {
 /// The header with the caller's own time of a request.
 pub(super) const EVENT_TIME: &str = "lathe-event-time";
 /// The header that carries the answer's id.
-pub(super) const PREDICTION_ID: &str = "lathe-prediction-id";
+static PREDICTION_ID: HeaderName = HeaderName::from_static("lathe-prediction-id");
 /// The header with the version that answered.
-const MODEL_VERSION: &str = "lathe-model-version";
+static MODEL_VERSION: HeaderName = HeaderName::from_static("lathe-model-version");
 /// The header with the versions that answered together, where a graph did.
-const MEMBERS: &str = "lathe-members";
+static MEMBERS: HeaderName = HeaderName::from_static("lathe-members");
 /// The header that says whom a request is about.
 pub(super) const ENTITY: &str = "lathe-entity";
 /// The header that says how long the caller waits: seconds, or a span as `250ms`.

@@ -65,7 +65,7 @@ fn header_length(headers: &HeaderMap, body: &[u8]) -> Result<usize, ErrorReply> 
     }
 }
 
-fn respond(live: &Live, request: &Request, answered: &Answered) -> Result<Response, ErrorReply> {
+fn respond(live: &Live, request: &Request<'_>, answered: &Answered) -> Result<Response, ErrorReply> {
     let names: Vec<&str> = request
         .outputs
         .iter()
@@ -93,7 +93,7 @@ fn respond(live: &Live, request: &Request, answered: &Answered) -> Result<Respon
             data: (!is_raw).then_some(&output.values),
         });
     }
-    let prediction_id = answered.id.to_string();
+    let prediction_id = answered.id.as_str();
     let body = Told {
         model_name: &live.name,
         model_version: answered.version.to_string(),
@@ -101,9 +101,9 @@ fn respond(live: &Live, request: &Request, answered: &Answered) -> Result<Respon
             .id
             .as_deref()
             .filter(|id| !id.is_empty())
-            .unwrap_or(&prediction_id),
+            .unwrap_or(prediction_id),
         parameters: ToldParameters {
-            prediction_id: &prediction_id,
+            prediction_id,
             members: answered.members.as_ref().map(Members::told),
         },
         outputs,
