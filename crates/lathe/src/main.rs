@@ -6,6 +6,7 @@ mod cli;
 mod client;
 mod clock;
 mod commands;
+mod confinement;
 mod determinism;
 mod environment_marks;
 mod exit;
