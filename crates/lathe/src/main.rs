@@ -14,6 +14,7 @@ mod experiments;
 mod export;
 mod external;
 mod git;
+mod graphs;
 mod import;
 mod jobs;
 mod model_memory;
