@@ -42,6 +42,7 @@ pub use payloads::{Kept, Payload, PayloadCounts};
 pub use source::version_folder;
 pub(crate) use source::{location_of_version, place_of};
 pub use split::{Counts, Folders, Split};
+pub(crate) use statistics::Traffic;
 
 /// Requests larger than this are refused.
 const BODY_BYTES_MAX: usize = 64 << 20;
