@@ -76,6 +76,19 @@ def told_url(process):
     return json.loads(told)["url"]
 
 
+def assert_confined(worker, server):
+    """A process that answers for a model is cut off from the network, from what processes share, and from its server."""
+    ways = {way: [os.readlink(f"/proc/{process}/ns/{way}") for process in (worker, server)] for way in ("net", "ipc")}
+    assert all(own != of_server for own, of_server in ways.values()), ways
+    proc = pathlib.Path(f"/proc/{worker}")
+    interfaces = [line.split(":")[0].strip() for line in (proc / "net/dev").read_text().splitlines()[2:]]
+    assert interfaces == ["lo"], interfaces
+    status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
+    # Files may be read and written, whoever they belong to; nothing else that is root's.
+    assert int(status["CapPrm"], 16) & ~0b110 == 0 and status["NoNewPrivs"].strip() == "1", status
+    assert b"A_SECRET" not in (proc / "environ").read_bytes()
+
+
 class Server:
     """`lathe server` on a free port, in a folder of its own."""
 

@@ -1,6 +1,8 @@
 """Graphs of models that the real client registered, asked by the clients that teams use, against the same in Python."""
 
+import json
 import os
+import subprocess
 import sys
 import time
 
@@ -13,7 +15,7 @@ import pytest
 import requests
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
-from conftest import Load, Server, lathe
+from conftest import LATHE, Load, Server, lathe
 from mlflow.models import infer_signature
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -315,6 +317,62 @@ def test_members_make_room_for_each_other(server, tmp_path):
         assert 0 < unloads
     finally:
         replica.stop()
+
+
+@pytest.mark.parametrize("where", ["server", "folder"])
+def test_files_of_rows_are_answered_as_requests_are(server, tmp_path, where):
+    # More than are answered at once.
+    rows = pd.DataFrame(RANDOM.normal(size=(9_000, 4)), columns=COLUMNS)
+    region = ["north" if row % 3 else "south" for row in range(len(rows))]
+    folder, at = (tmp_path, ["--server", server.url]) if where == "server" else (server.folder, [])
+    for name in ["score", "mean", "vote", "soft", "route"]:
+        columns = {"region": region} if name == "route" else {}
+        served = infer(server.url, name, rows, **columns)[0].reshape(len(rows), -1)
+        rows.assign(**columns).to_csv(tmp_path / "rows.csv", index=False)
+        rows.assign(**columns).to_parquet(tmp_path / "rows.parquet")
+        for form in ["csv", "parquet"]:
+            answers = tmp_path / f"{name}.{form}"
+            told = lathe("predict", f"graph:/{name}", str(tmp_path / f"rows.{form}"), "-o", str(answers), "--json", *at, cwd=folder)
+            assert json.loads(told.stdout)["rows"] == len(rows)
+            ours = pd.read_csv(answers, float_precision="round_trip") if form == "csv" else pd.read_parquet(answers)
+            expected = np.char.decode(served.astype(bytes)) if name == "vote" else served
+            assert np.array_equal(ours.to_numpy(), expected), (name, form)
+    (tmp_path / "rows.csv").write_text(rows.to_csv(index=False) + "1,2,,4\n")
+    refused = lathe("predict", "graph:/score", str(tmp_path / "rows.csv"), "-o", str(tmp_path / "never.csv"), *at, cwd=folder, code=1)
+    assert "in the 809 rows after row 8192" in refused.stderr and "step 2, `models:/line/1`: column `c`, row 808" in refused.stderr, refused.stderr
+    refused = lathe("predict", "graph:/nobody", str(tmp_path / "rows.csv"), "-o", str(tmp_path / "never.csv"), *at, cwd=folder, code=1)
+    assert "no graph is called `nobody`" in refused.stderr and not list(tmp_path.glob("never*"))
+
+
+def test_a_killed_run_goes_on_while_the_versions_are_the_same(server, tmp_path):
+    client = mlflow.MlflowClient(server.url)
+    rows = pd.DataFrame(RANDOM.normal(size=(300_000, 4)), columns=COLUMNS)
+    rows.assign(region="north").to_csv(tmp_path / "rows.csv", index=False)
+    command = ["predict", "graph:/route", "rows.csv", "--json", "--server", server.url, "-o"]
+    lathe(*command, "whole.csv", cwd=tmp_path)
+
+    def killed():
+        process = subprocess.Popen([LATHE, *command, "answers.csv", "--jobs", "1"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+        while not (tmp_path / "answers.csv.progress").exists():
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+
+    killed()
+    told = json.loads(lathe(*command, "answers.csv", cwd=tmp_path).stdout)
+    assert told["rows"] == len(rows) and 0 < told["resumed_rows"] < len(rows), told
+    assert (tmp_path / "answers.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    killed()
+    client.set_registered_model_alias("scale", "champion", "2")
+    try:
+        told = json.loads(lathe(*command, "answers.csv", cwd=tmp_path).stdout)
+    finally:
+        client.set_registered_model_alias("scale", "champion", "1")
+    assert told["resumed_rows"] == 0, told
+    ours = pd.read_csv(tmp_path / "answers.csv").to_numpy().ravel()
+    expected = np.where(rows["a"] > 0, scored(rows, OTHER_SCALE), FOREST.predict(rows))
+    assert np.allclose(ours, expected, rtol=0, atol=1e-12)
 
 
 class Enrich(mlflow.pyfunc.PythonModel):

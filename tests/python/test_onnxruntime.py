@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 import requests
 import tritonclient.http as triton
-from conftest import LATHE, lathe
+from conftest import LATHE, assert_confined, lathe
 from mlflow.models import infer_signature
 from onnx import TensorProto, helper, numpy_helper
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
@@ -368,6 +368,18 @@ def test_a_process_that_ends_or_hangs_costs_its_request_alone(tmp_path):
             lathe_serve.infer({"X": np.array([2])})
         same(lathe_serve.infer({"X": np.array([2])}), expected, "Y")
         assert requests.get(f"{lathe_serve.url}/v2/health/ready").status_code == 200
+
+
+def test_a_process_has_no_network_and_nothing_of_the_server(tmp_path):
+    model = network()
+    with served(tmp_path, model, "--onnxruntime-memory", "8000", A_SECRET="seen") as lathe_serve:
+        [worker] = lathe_serve.workers()
+        assert_confined(worker, lathe_serve.process.pid)
+        limits = pathlib.Path(f"/proc/{worker}/limits").read_text()
+        assert f"Max address space         {8000 << 20} " in limits, limits
+        # It answers all the same, by the socket that it was given.
+        given = {"X": normal(2, 1, 8, 8)}
+        same(lathe_serve.infer(given), session(model).run(None, given)[0], "Y")
 
 
 def library():

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import requests
 import tritonclient.http as triton
-from conftest import LATHE, lathe, told_url
+from conftest import LATHE, assert_confined, lathe, told_url
 from mlflow.models import infer_signature
 from tritonclient.utils import InferenceServerException
 
@@ -170,6 +170,7 @@ def test_processes_end_with_the_server_and_come_back_when_killed(folder):
         return [int(child) for child in found]
 
     (first,) = workers()
+    assert_confined(first, one.process.pid)
     body = {"inputs": [[1, 2], [3, 4]]}
     told = requests.post(f"{one.url}/invocations", json=body, timeout=60).json()
     assert told["predictions"] == ["ndarray [[1, 2], [3, 4]]"] * 2

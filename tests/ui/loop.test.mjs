@@ -213,6 +213,38 @@ test('a model shows its alias, and each version the verdict of its gate', async 
   }
 })
 
+test('graphs are shown with who their members are, and lead to them', async (t) => {
+  const model = (await models()).find(({ aliases }) => aliases?.length)
+  if (!model) return t.skip('the server has no model with an alias')
+  const [{ alias, version }] = model.aliases
+  const member = `models:/${model.name}@${alias}`
+  const declare = async (graph) => {
+    const init = { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ root: '/nowhere', spec: { project: { name: 'browser' }, graph } }) }
+    const reply = await fetch(`${base}/api/v1/projects/browser`, init)
+    assert.ok(reply.ok, await reply.text())
+  }
+  await open('/')
+  try {
+    await declare({
+      'browser-blend': { ensemble: [member, `models:/${model.name}/${version}`], combine: 'vote', weights: [3, 1] },
+      'browser-route': { switch: "input.x > 0.0 ? 'much' : 'little'", columns: { x: 'double' }, cases: { much: member }, otherwise: 'graph:/browser-blend' },
+    })
+    // They appear by themselves.
+    const blend = page.locator('[data-graph="browser-blend"]')
+    await blend.waitFor()
+    const rows = async (graph) => (await graph.locator('tbody tr').allInnerTexts()).map((text) => text.replaceAll(/\s+/g, ' ').trim())
+    assert.deepEqual(await rows(blend), [`weight 75 % ${model.name} @${alias} ${version}`, `weight 25 % ${model.name} ${version}`])
+    await blend.locator('.badge', { hasText: 'answers' }).waitFor()
+    const route = page.locator('[data-graph="browser-route"]')
+    assert.deepEqual(await rows(route), [`case much ${model.name} @${alias} ${version}`, 'otherwise browser-blend –'])
+    assert.equal(await route.locator('a', { hasText: 'browser-blend' }).getAttribute('href'), '#graph-browser-blend')
+    await blend.getByRole('link', { name: model.name }).first().click()
+    await page.locator(`[data-version="${version}"]`).waitFor()
+  } finally {
+    await declare({})
+  }
+})
+
 test('a deployment shows a window column by column, with both histograms', async (t) => {
   const [deployment] = await deployments()
   if (!deployment) return t.skip('the server has no deployment')

@@ -36,6 +36,7 @@ pub use load::{Runtimes, Wish};
 pub use model::{Facts, Latency, Model, max_abs_diff, measure};
 pub use nan::without_bare_nan;
 pub use onnx::{OnnxRuntime, answer_over, library_of_wheel, onnxruntime_build};
+pub use processes::{Launcher, tell_failure};
 pub use python::{Interpreter, PythonPermission};
 pub use signature::{ColumnSpec, ColumnType, InputSpec, Signature};
 pub use table::{Column, Table};

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    audit, completion, dag, data, dataset, demo, deploy, doctor, drift, exp, export, freeze, gate, gc,
-    git_hook, import, init, install, lineage, metrics, onnx_worker, params, permission, plots, predict,
+    audit, completion, confined, dag, data, dataset, demo, deploy, doctor, drift, exp, export, freeze, gate,
+    gc, git_hook, import, init, install, lineage, metrics, onnx_worker, params, permission, plots, predict,
     reproduce, rollback, root, run, runtime, serve, server, stage, status, token, user, worker,
 };
 
@@ -119,6 +119,8 @@ pub enum Command {
     Runtime(runtime::Args),
     #[command(hide = true)]
     OnnxWorker(onnx_worker::Args),
+    #[command(hide = true)]
+    Confined(confined::Args),
     Gate(gate::Args),
     Deploy(deploy::Args),
     Rollback(rollback::Args),

@@ -29,8 +29,8 @@ pub fn find(call: &Call, text: &str) -> anyhow::Result<Local> {
     let not_fetched = || format!("`{text}` cannot be fetched");
     if text.starts_with("graph:/") {
         return Err(hinted(
-            format!("`{text}` is several models, which only a server with records answers for together"),
-            "say `lathe serve graph:/NAME` where the project's records are, or with `--server URL`",
+            format!("`{text}` is several models, which are only known together where there are records"),
+            "say it where the project's records are, or with `--server URL`",
         ));
     }
     if text.starts_with("models:/") || text.starts_with("runs:/") {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use lathe_serving::PythonPermission;
+use lathe_serving::{Launcher, PythonPermission};
 use lathe_types::Span;
 
 use crate::exit::hinted;
-use crate::python;
+use crate::{onnxruntime, python};
 
 /// Variables of our own environment that models see; no others, since keys and tokens lie there.
 const SEEN: [&str; 10] = [
@@ -75,6 +75,10 @@ impl PythonArgs {
             interpreter: Arc::new(move |folder| {
                 interpreter(&which, folder).map_err(|error| format!("{error:#}"))
             }),
+            launcher: Launcher {
+                program: onnxruntime::own_program()?,
+                arguments: vec!["confined".into()],
+            },
             processes: self.python_workers.into(),
             memory_bytes_max: self.python_memory.map(|mib| mib << 20),
             timeout: Duration::from_millis(self.python_timeout.0.unsigned_abs()),

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lathe_serving::{OnnxRuntime, Runtimes, Wish};
+use lathe_serving::{Launcher, OnnxRuntime, Runtimes, Wish};
 use lathe_types::Span;
 
 use crate::exit::hinted;
@@ -116,25 +116,18 @@ pub fn by_default() -> anyhow::Result<Runtimes> {
 }
 
 fn of(found: Found) -> anyhow::Result<OnnxRuntime> {
-    let seen = [
-        "PATH",
-        "HOME",
-        "LANG",
-        "TMPDIR",
-        "LD_LIBRARY_PATH",
-        "DYLD_LIBRARY_PATH",
-    ];
-    let variable = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok()?));
     Ok(OnnxRuntime {
         library: found.path,
-        program: onnxruntime::own_program()?,
-        arguments: vec!["onnx-worker".into()],
+        launcher: Launcher {
+            program: onnxruntime::own_program()?,
+            arguments: vec!["onnx-worker".into()],
+        },
         in_process: false,
         processes: 1,
         threads: 1,
         memory_bytes_max: None,
         timeout: Duration::from_secs(60),
-        environment: seen.iter().filter_map(variable).collect(),
+        environment: onnxruntime::environment_seen(),
     })
 }
 

@@ -8,6 +8,7 @@ import type {
   Deployment,
   Experiment,
   GateVerdict,
+  Graph,
   Job,
   LatheEvent,
   LineageGraph,
@@ -202,9 +203,23 @@ export const facts = (model: string, version: string) =>
       get<Record<string, unknown> | null>(`${LATHE}/models/${segment(model)}/versions/${segment(version)}/facts`, {}, signal),
   })
 
-export const deployments = queryOptions({
+/** Everything that answers, asked for once. */
+const answering = queryOptions({
   queryKey: ['deployments'],
-  queryFn: async ({ signal }) => (await get<{ deployments: Deployment[] }>(`${LATHE}/deployments`, {}, signal)).deployments,
+  queryFn: ({ signal }) => get<{ deployments: Deployment[]; graphs: Graph[] }>(`${LATHE}/deployments`, {}, signal),
+})
+
+export const deployments = queryOptions({ ...answering, select: (found) => found.deployments })
+
+/** No event tells that a graph was loaded, nor of its requests, so they are asked for again. */
+export const graphs = queryOptions({
+  ...answering,
+  select: (found) => found.graphs,
+  refetchInterval: ({ state }) => {
+    const found = state.data?.graphs ?? []
+    if (found.length === 0) return false
+    return found.some(({ ready, missing }) => !ready && missing === null) ? 1_000 : 10_000
+  },
 })
 
 export const deployment = (name: string) =>

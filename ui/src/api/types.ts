@@ -114,6 +114,48 @@ export interface Deployment {
   alias?: string | null
 }
 
+export interface VersionName {
+  model: string
+  version: number
+}
+
+/** A member whose version is known. */
+export type GraphPart = { model: VersionName } | { graph: { name: string; shape: GraphShape } }
+
+/** A graph with versions in place of aliases. */
+export type GraphShape =
+  | { sequence: { steps: GraphPart[] } }
+  | { ensemble: { members: GraphPart[] } }
+  | { switch: { cases: Record<string, GraphPart>; otherwise?: GraphPart } }
+
+/** Models that answer together. */
+export interface Graph {
+  name: string
+  /** As `[graph.NAME]` declares it: `sequence`, `ensemble` or `switch`. */
+  spec: {
+    sequence?: string[]
+    ensemble?: string[]
+    combine?: 'mean' | 'vote'
+    weights?: number[]
+    output?: string
+    switch?: string
+    cases?: Record<string, string>
+    otherwise?: string
+  }
+  /** None until every alias was set once. */
+  shape: GraphShape | null
+  /** The member that names no version now. */
+  missing: string | null
+  version: number
+  updated_at: number
+  ready: boolean
+  executes_code: boolean
+  /** Requests to this process since it loaded the versions that answer now. */
+  answered: number
+  failed: number
+  latency_us_mean: number | null
+}
+
 export type Outcome = 'ok' | 'drift' | 'insufficient' | 'untestable'
 
 export interface BinShare {

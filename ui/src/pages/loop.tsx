@@ -7,6 +7,7 @@ import type { Deployment, LatheEvent } from '../api/types'
 import { AlertHead } from '../parts/alert'
 import { Feed } from '../parts/feed'
 import { Go } from '../parts/go'
+import { Graphs } from '../parts/graphs'
 import { Split } from '../parts/split'
 import { Empty, Loaded } from '../parts/state'
 import { Steps } from '../parts/steps'
@@ -43,6 +44,7 @@ export function LoopPage() {
               )
             }}
           </Loaded>
+          <Graphs />
         </div>
         <section className="card side" aria-labelledby="feed-title">
           <h2 id="feed-title">What happens</h2>

@@ -18,6 +18,7 @@ use super::answerer::Answerer;
 use super::lane::Served;
 use super::payloads::{Kept, Payload, PayloadCounts, Payloads};
 use super::shelf::Shelf;
+use super::statistics::Traffic;
 
 /// The deployments of this process. Clones share them.
 #[derive(Clone)]
@@ -142,6 +143,13 @@ impl Deployments {
         let live = self.get(deployment)?;
         let model = live.of_version(version)?.model.as_ref().ok()?;
         Some((model.facts().runtime(), model.executes_code()))
+    }
+
+    /// What a version of a deployment or graph answered in this process since it was loaded.
+    pub(crate) fn traffic_of(&self, deployment: &str, version: u32) -> Option<Traffic> {
+        let live = self.get(deployment)?;
+        let model = live.of_version(version)?.model.as_ref().ok()?;
+        Some(Traffic::of(model.totals()))
     }
 
     fn with(

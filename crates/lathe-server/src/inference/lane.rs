@@ -23,7 +23,7 @@ const INLINE_NS_MAX: u64 = 50_000;
 /// Rows that are answered together at most; a larger request is answered alone.
 const BATCH_ROWS_MAX: usize = 256;
 /// Requests that wait at most; more are refused at once, so that nobody waits for an answer that comes too late.
-const WAITING_MAX: usize = 1_024;
+pub(super) const WAITING_MAX: usize = 1_024;
 /// When a refused caller may try again.
 const RETRY_AFTER_S: u64 = 1;
 

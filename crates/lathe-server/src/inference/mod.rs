@@ -11,6 +11,7 @@ mod grpc;
 mod invocations;
 mod kserve;
 mod lane;
+mod loaded_graph;
 mod metrics;
 mod oip;
 mod payloads;
@@ -36,10 +37,12 @@ use tower_http::decompression::RequestDecompressionLayer;
 use crate::{AppState, telemetry};
 
 pub use deployments::{Deployments, ModelLimits, Reload};
+pub use loaded_graph::LoadedGraph;
 pub use payloads::{Kept, Payload, PayloadCounts};
 pub use source::version_folder;
 pub(crate) use source::{location_of_version, place_of};
 pub use split::{Counts, Folders, Split};
+pub(crate) use statistics::Traffic;
 
 /// Requests larger than this are refused.
 const BODY_BYTES_MAX: usize = 64 << 20;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
@@ -105,6 +106,28 @@ impl Totals {
 
     pub(super) fn waited(&self, took: Duration) {
         self.queue.add(took);
+    }
+}
+
+/// What a version answered since it was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(crate) struct Traffic {
+    /// Requests.
+    answered: u64,
+    /// Requests without an answer.
+    failed: u64,
+    /// Of an answered request; none before the first.
+    latency_us_mean: Option<f64>,
+}
+
+impl Traffic {
+    pub(super) fn of(totals: &Totals) -> Self {
+        let ((answered, ns), (failed, _)) = (totals.success.read(), totals.failure.read());
+        Self {
+            answered,
+            failed,
+            latency_us_mean: (0 < answered).then(|| ns as f64 / 1_000.0 / answered as f64),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::limit;
+use crate::inference::Traffic;
 use crate::mlflow::Message;
 use crate::path::Path;
 use crate::{ApiError, AppState};
@@ -72,6 +73,8 @@ struct SeenGraph {
     ready: bool,
     /// Whether answering executes what a model holds.
     executes_code: bool,
+    #[serde(flatten)]
+    traffic: Traffic,
 }
 
 impl SeenGraph {
@@ -81,6 +84,10 @@ impl SeenGraph {
             members: graph.shape.as_ref().map(Shape::versions).unwrap_or_default(),
             ready: answering.is_some(),
             executes_code: answering.is_some_and(|(_, executes_code)| executes_code),
+            traffic: state
+                .deployments
+                .traffic_of(&graph.name, graph.version)
+                .unwrap_or_default(),
             graph,
         }
     }

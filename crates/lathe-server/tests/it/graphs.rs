@@ -362,4 +362,7 @@ async fn a_graph_without_all_its_members_says_which_is_missing() {
         (&graph["ready"], &graph["executes_code"]),
         (&json!(true), &json!(false))
     );
+    let traffic = (&graph["answered"], &graph["failed"]);
+    assert_eq!(traffic, (&json!(1), &json!(0)));
+    assert!(0.0 < graph["latency_us_mean"].as_f64().unwrap(), "{graph}");
 }

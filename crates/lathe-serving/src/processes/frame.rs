@@ -1,7 +1,7 @@
 //! What goes to a process and comes back: a header in JSON led by its length (32 bits), and raw values led by theirs (64
 //! bits), little-endian.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -88,6 +88,22 @@ fn bytes(from: &mut impl Read, length: u64) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(bytes)
+}
+
+/// Tells whoever started this process that it cannot go on.
+pub fn tell_failure(what: String, link: &mut impl Write) -> io::Result<()> {
+    tell(
+        link,
+        Header {
+            failed: Some(what),
+            ..Header::default()
+        },
+    )
+}
+
+/// Sends a header alone.
+pub(crate) fn tell(link: &mut impl Write, header: Header) -> io::Result<()> {
+    link.write_all(&frame(&serde_json::to_string(&header)?, b""))
 }
 
 /// Raw values of one size.

@@ -1,5 +1,6 @@
 //! One process that answers for a model.
 
+use std::ffi::OsString;
 use std::io::{self, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -19,7 +20,7 @@ pub(crate) struct Plan {
     /// What errors call one.
     pub(crate) name: &'static str,
     pub(crate) program: PathBuf,
-    pub(crate) arguments: Vec<String>,
+    pub(crate) arguments: Vec<OsString>,
     /// Where they work.
     pub(crate) folder: PathBuf,
     /// They see no other variables.

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::answers::{OutputSpec, PREDICTIONS};
 use crate::mlmodel::TensorSpec;
 use crate::predictor::{Inputs, Predictor};
-use crate::processes::{Plan, Pool};
+use crate::processes::{Allowed, Launcher, Plan, Pool, confined};
 use crate::{Answers, LoadError, PredictError, Table};
 
 /// What a process is taken to need where the system does not tell: MLflow and a common library.
@@ -28,6 +28,8 @@ pub type Interpreter = Arc<dyn Fn(&Path) -> Result<PathBuf, String> + Send + Syn
 pub struct PythonPermission {
     /// Which Python answers for a model.
     pub interpreter: Interpreter,
+    /// Makes our own program become the one that follows.
+    pub launcher: Launcher,
     /// Processes a model.
     pub processes: usize,
     /// What a process may take of the address space; no limit if none.
@@ -78,17 +80,21 @@ impl PythonModel {
         let settings = json!({
             "model": folder,
             "checked": checked,
-            "memory": permission.memory_bytes_max,
-            "network": permission.network,
         });
+        let allowed = Allowed {
+            memory_bytes_max: permission.memory_bytes_max,
+            network: permission.network,
+        };
+        let what = vec![
+            python.into_os_string(),
+            "-c".into(),
+            include_str!("worker.py").into(),
+            settings.to_string().into(),
+        ];
         let plan = Plan {
             name: "Python process",
-            program: python,
-            arguments: vec![
-                "-c".into(),
-                include_str!("worker.py").into(),
-                settings.to_string(),
-            ],
+            program: permission.launcher.program.clone(),
+            arguments: confined(&permission.launcher, allowed, what),
             folder: folder.to_owned(),
             environment: permission.environment.clone(),
             processes: permission.processes.max(1),

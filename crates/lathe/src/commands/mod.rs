@@ -13,6 +13,7 @@ use crate::settings::Place;
 
 pub mod audit;
 pub mod completion;
+pub mod confined;
 pub mod dag;
 pub mod data;
 pub mod dataset;
@@ -198,6 +199,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Predict(args) => predict::execute(args, &call),
         Command::Runtime(args) => runtime::execute(args, &call),
         Command::OnnxWorker(args) => onnx_worker::execute(args),
+        Command::Confined(args) => confined::execute(args),
         Command::Gate(args) => gate::execute(args, &call),
         Command::Deploy(args) => deploy::execute(args, &call),
         Command::Rollback(args) => rollback::execute(args, &call),

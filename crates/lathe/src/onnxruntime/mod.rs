@@ -38,6 +38,8 @@ impl Found {
         let looked = Command::new(own_program()?)
             .args(["onnx-worker", "--build-of"])
             .arg(&self.path)
+            .env_clear()
+            .envs(environment_seen())
             .stdin(Stdio::null())
             .output()?;
         if looked.status.success() {
@@ -126,6 +128,13 @@ pub fn own_program() -> anyhow::Result<PathBuf> {
         true => Ok(running),
         false => Ok(std::env::current_exe()?),
     }
+}
+
+/// What processes that load the library see of our environment: what finds the libraries that it needs.
+pub fn environment_seen() -> Vec<(String, String)> {
+    let seen = ["LANG", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"];
+    let variable = |name: &str| Some((name.to_owned(), std::env::var(name).ok()?));
+    seen.into_iter().filter_map(variable).collect()
 }
 
 /// The Python environment of the caller.

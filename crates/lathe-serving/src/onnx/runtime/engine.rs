@@ -10,7 +10,7 @@ use super::wire::{decode, encode};
 use super::worker::Settings;
 use super::{Interface, OnnxRuntime};
 use crate::PredictError;
-use crate::processes::{Plan, Pool};
+use crate::processes::{Allowed, Plan, Pool, confined};
 
 /// What a process is taken to need where the system does not tell.
 const PROCESS_BYTES: u64 = 60 << 20;
@@ -44,16 +44,16 @@ impl Apart {
             threads: runtime.threads,
         };
         let settings = serde_json::to_string(&settings).map_err(|error| error.to_string())?;
-        let mut arguments = runtime.arguments.clone();
-        if let Some(bytes) = runtime.memory_bytes_max {
-            arguments.push(format!("--memory={bytes}"));
-        }
-        arguments.push(settings);
+        // No model needs the network to answer.
+        let allowed = Allowed {
+            memory_bytes_max: runtime.memory_bytes_max,
+            network: false,
+        };
         let processes = runtime.processes.max(1);
         let plan = Plan {
             name: "ONNX Runtime process",
-            program: runtime.program.clone(),
-            arguments,
+            program: runtime.launcher.program.clone(),
+            arguments: confined(&runtime.launcher, allowed, vec![settings.into()]),
             folder: model.parent().unwrap_or(Path::new("/")).to_owned(),
             environment: runtime.environment.clone(),
             processes,

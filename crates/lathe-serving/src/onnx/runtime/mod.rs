@@ -16,16 +16,15 @@ pub use wheel::library_of_wheel;
 pub use worker::{answer_over, onnxruntime_build};
 
 use super::message::Slot;
+use crate::processes::Launcher;
 
 /// Lets ONNX models be answered by ONNX Runtime.
 #[derive(Debug, Clone)]
 pub struct OnnxRuntime {
     /// Its shared library.
     pub library: PathBuf,
-    /// Our own program, with the arguments that make it call [`answer_over`] with what follows them.
-    pub program: PathBuf,
-    /// See `program`.
-    pub arguments: Vec<String>,
+    /// Makes our own program call [`answer_over`] with what follows.
+    pub launcher: Launcher,
     /// Whether this process is to answer itself: without the way to another one, and with it when the library fails.
     pub in_process: bool,
     /// Processes a model, or sessions where this process answers.

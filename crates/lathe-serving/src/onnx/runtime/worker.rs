@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::session::{Session, Unanswered, build_of};
 use super::wire::{decode, encode};
-use crate::processes::frame::{Header, frame, read};
+use crate::processes::frame::{Header, read, tell, tell_failure};
 
 /// What a process is told when it is started.
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,13 +17,13 @@ pub(super) struct Settings {
     pub(super) threads: usize,
 }
 
-/// Answers for one graph until the other side closes the socket. `settings` is what [`super::OnnxRuntime::program`] was
+/// Answers for one graph until the other side closes the socket. `settings` is what [`super::OnnxRuntime::launcher`] was
 /// started with.
 pub fn answer_over(settings: &str, link: &mut (impl Read + Write)) -> io::Result<()> {
     let settings: Settings = serde_json::from_str(settings)?;
     let mut session = match Session::open(&settings.library, &settings.model, settings.threads) {
         Ok(session) => session,
-        Err(what) => return tell(link, failed(what)),
+        Err(what) => return tell_failure(what, link),
     };
     let about = serde_json::to_value(session.interface())?;
     tell(
@@ -68,15 +68,4 @@ pub fn answer_over(settings: &str, link: &mut (impl Read + Write)) -> io::Result
 /// How a library says it was built; loads it into this process.
 pub fn onnxruntime_build(library: &Path) -> Result<String, String> {
     Ok(build_of(library)?.trim().to_owned())
-}
-
-fn failed(what: String) -> Header {
-    Header {
-        failed: Some(what),
-        ..Header::default()
-    }
-}
-
-fn tell(link: &mut impl Write, header: Header) -> io::Result<()> {
-    link.write_all(&frame(&serde_json::to_string(&header)?, b""))
 }

@@ -55,7 +55,7 @@ mod packed {
 struct Of {
     /// Name, size and time of the rows' file.
     input: (PathBuf, u64, SystemTime),
-    /// SHA-256 of the model: one that is fetched each time lies elsewhere each time.
+    /// What tells the model from others: see `Answering::identity`.
     model: String,
 }
 
@@ -144,7 +144,7 @@ fn differing(before: &[Field], now: &[Field]) -> Option<(String, String)> {
 
 impl Journal {
     /// Goes on with what an earlier run left of the same model and the same rows, else begins anew.
-    pub fn open(model: &Path, input: &Path, output: &Path, format: Format) -> anyhow::Result<Self> {
+    pub fn open(model: &str, input: &Path, output: &Path, format: Format) -> anyhow::Result<Self> {
         let beside = |end: &str| {
             let mut name = output.as_os_str().to_owned();
             name.push(end);
@@ -153,11 +153,9 @@ impl Journal {
         let (partial, note) = (beside(".partial"), beside(".progress"));
         let unread = |path: &Path| format!("`{}` cannot be read", path.display());
         let rows = std::fs::metadata(input).with_context(|| unread(input))?;
-        let mut hash = Sha256::new();
-        digest(model, Path::new(""), &mut hash).with_context(|| unread(model))?;
         let of = Of {
             input: (input.to_owned(), rows.len(), rows.modified()?),
-            model: hex::encode(hash.finalize()),
+            model: model.to_owned(),
         };
         let file = OpenOptions::new()
             .write(true)
@@ -302,6 +300,13 @@ impl Journal {
         let _ = std::fs::remove_file(&self.partial);
         let _ = std::fs::remove_file(&self.note);
     }
+}
+
+/// SHA-256 of a file, or of all files in a folder: what is fetched each time lies elsewhere each time.
+pub fn digest_of(path: &Path) -> anyhow::Result<String> {
+    let mut hash = Sha256::new();
+    digest(path, Path::new(""), &mut hash).with_context(|| format!("`{}` cannot be read", path.display()))?;
+    Ok(hex::encode(hash.finalize()))
 }
 
 /// Adds the names and the content of a file, or of all files in a folder, to a hash.

@@ -1,3 +1,4 @@
+mod answering;
 mod columns;
 mod journal;
 mod read;
@@ -12,13 +13,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use lathe_serving::Model;
 use serde_json::json;
 
 use super::Call;
 use crate::exit::{Outcome, hinted};
 use crate::runtimes::RuntimeArgs;
-use crate::{model_source, terminal};
+use crate::terminal;
+use answering::Answering;
 use journal::Journal;
 use read::{Piece, Reader};
 use write::Written;
@@ -37,12 +38,13 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 ///   lathe predict ./model rows.csv -o answers.csv
 ///   lathe predict model.ubj rows.parquet -o answers.jsonl
 ///   lathe predict models:/bike-demand@champion rows.parquet -o answers.parquet
+///   lathe predict graph:/score rows.csv -o answers.csv
 ///   lathe predict ./model rows.data --from parquet -o answers.parquet
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// An MLflow model folder or a model file, as a path, `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/ID/NAME`, or the
-    /// URL of an object store.
+    /// An MLflow model folder or a model file, as a path, `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `runs:/ID/NAME`,
+    /// `graph:/NAME` (several models that answer together), or the URL of an object store.
     model: String,
     /// The rows: `.csv`, `.jsonl`, `.ndjson`, `.parquet` or `.pq`.
     input: PathBuf,
@@ -95,15 +97,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let format = |said: Option<Format>, path: &Path| said.map_or_else(|| Format::of(path), Ok);
     let (read, write) = (format(args.from, &args.input)?, format(args.to, &args.output)?);
     let (input, output) = (at(&args.input), at(&args.output));
-    let source = model_source::find(call, &args.model)?;
-    let model = Model::load_with(&source.path, &args.runtimes.runtimes()?)
-        .with_context(|| format!("the model `{}` cannot be used", args.model))?;
-    let threads = match (args.jobs, model.processes()) {
-        (Some(jobs), _) => jobs.into(),
-        (None, Some(processes)) => processes,
-        (None, None) => std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    let mut journal = Journal::open(&source.path, &input, &output, write)?;
+    let model = Answering::open(call, &args.model, args.runtimes.runtimes()?)?;
+    let threads = model.threads(args.jobs);
+    let mut journal = Journal::open(&model.identity, &input, &output, write)?;
     let resumed = journal.done.rows;
     let rows = match answer(
         &model,
@@ -141,7 +137,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
 
 /// Reads pieces, answers them on several threads, and writes them in their order; tells how many rows there are.
 fn answer(
-    model: &Model,
+    model: &Answering,
     input: &Path,
     read: Format,
     write: Format,
@@ -198,7 +194,7 @@ fn answer(
 }
 
 fn work(
-    model: &Model,
+    model: &Answering,
     write: Format,
     pieces: &Mutex<Receiver<Piece>>,
     answered: &Sender<(usize, anyhow::Result<Written>)>,
@@ -219,11 +215,11 @@ fn work(
     }
 }
 
-fn one(model: &Model, write: Format, piece: Piece) -> anyhow::Result<Written> {
+fn one(model: &Answering, write: Format, piece: Piece) -> anyhow::Result<Written> {
     let place = format!("in the {} rows after row {}", piece.rows(), piece.first_row);
     let answers = piece
         .table(model.signature())
-        .and_then(|table| Ok(model.predict(&table)?))
+        .and_then(|table| model.predict(table))
         .context(place)?;
     Written::new(&answers, write, &piece)
 }

@@ -18,9 +18,9 @@ use tokio::sync::mpsc;
 
 use super::cache::Cache;
 use crate::client::{Client, Refused, segment};
-use crate::exit::{hint, hinted};
+use crate::exit::hint;
 use crate::settings::Place;
-use crate::tracking;
+use crate::{graphs, tracking};
 
 /// How soon a change on the server is seen.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -138,19 +138,13 @@ impl Follower {
     /// The first time, what cannot be loaded is told at once where only that was asked for.
     fn begin_with(&mut self, splits: Vec<Split>) -> anyhow::Result<()> {
         if let (Followed::Graph { graph, .. }, []) = (&self.followed, splits.as_slice()) {
-            return Err(hinted(
-                format!("no graph is called `{graph}`"),
-                "declare it as `[graph.NAME]` in the `lathe.toml` of a project",
-            ));
+            return Err(graphs::unknown(graph));
         }
         if let (Followed::Alias { .. } | Followed::Graph { .. }, [split]) =
             (&self.followed, splits.as_slice())
         {
             if let (Some(member), None) = (&split.missing, &split.graph) {
-                anyhow::bail!(
-                    "the graph `{}` cannot be served: its member `{member}` names no version",
-                    split.model
-                );
+                return Err(graphs::without_version(&split.model, member));
             }
             let client = self.fetching.as_ref().unwrap_or(&self.client);
             let mut folders = Folders::new();
@@ -213,11 +207,9 @@ impl Follower {
                     .collect())
             }
             Followed::Graph { name, graph } => {
-                let listed: Listed = self.client.get("/api/v1/deployments")?;
-                let found = listed.graphs.iter().find(|known| known.name == *graph);
-                let split = found.map(|found| Split {
+                let split = graphs::find(&self.client, graph)?.map(|found| Split {
                     name: name.clone(),
-                    ..Split::of_graph(found)
+                    ..Split::of_graph(&found)
                 });
                 Ok(split.into_iter().collect())
             }
