@@ -65,7 +65,7 @@ fn header_length(headers: &HeaderMap, body: &[u8]) -> Result<usize, ErrorReply> 
     }
 }
 
-fn respond(live: &Live, request: &Request<'_>, answered: &Answered) -> Result<Response, ErrorReply> {
+fn respond(live: &Live, request: &Request, answered: &Answered) -> Result<Response, ErrorReply> {
     let names: Vec<&str> = request
         .outputs
         .iter()

@@ -1,35 +1,30 @@
 //! A request's body: JSON, and raw tensors behind it.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::super::tensor::{self, Datatype, Tensor};
+use super::super::tensor::{self, Data, Datatype, Tensor};
 
 #[derive(Deserialize)]
-pub(super) struct Request<'a> {
+pub(super) struct Request {
     #[serde(default)]
     pub(super) id: Option<String>,
     #[serde(default)]
     parameters: Map<String, Value>,
-    #[serde(borrow)]
-    inputs: Vec<Input<'a>>,
+    inputs: Vec<Input>,
     #[serde(default)]
     pub(super) outputs: Option<Vec<Output>>,
 }
 
 #[derive(Deserialize)]
-struct Input<'a> {
+struct Input {
     name: String,
     shape: Vec<usize>,
-    #[serde(borrow)]
-    datatype: Cow<'a, str>,
+    datatype: String,
     #[serde(default)]
     parameters: Map<String, Value>,
-    #[serde(borrow, default)]
-    data: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "tensor::from_json")]
+    data: Option<Data>,
 }
 
 #[derive(Deserialize)]
@@ -39,7 +34,7 @@ pub(super) struct Output {
     parameters: Map<String, Value>,
 }
 
-impl Request<'_> {
+impl Request {
     /// Whether this output is wanted as raw bytes.
     pub(super) fn wants_raw(&self, output: &str) -> bool {
         let flag = |parameters: &Map<String, Value>, key: &str| parameters.get(key).and_then(Value::as_bool);
@@ -57,11 +52,7 @@ impl Request<'_> {
 }
 
 /// The request and its tensors, raw ones taken from behind the JSON.
-pub(super) fn read<'a>(
-    length: usize,
-    body: &'a [u8],
-    names: &[String],
-) -> Result<(Request<'a>, Vec<Tensor>), String> {
+pub(super) fn read(length: usize, body: &[u8], names: &[String]) -> Result<(Request, Vec<Tensor>), String> {
     if length == 0 && !body.is_empty() {
         return raw_request(body, names);
     }
@@ -71,12 +62,12 @@ pub(super) fn read<'a>(
     let mut request: Request =
         serde_json::from_slice(header).map_err(|error| format!("the request cannot be read: {error}"))?;
     let mut tensors = Vec::with_capacity(request.inputs.len());
-    for input in std::mem::take(&mut request.inputs) {
-        let name = input.name;
+    for input in &mut request.inputs {
+        let name = std::mem::take(&mut input.name);
         let of_input = |what: String| format!("input `{name}`: {what}");
         let datatype = Datatype::parse(&input.datatype).map_err(of_input)?;
-        let data = match (input.parameters.get("binary_data_size"), input.data) {
-            (None, Some(data)) => tensor::from_json(data).map_err(of_input)?,
+        let data = match (input.parameters.get("binary_data_size"), input.data.take()) {
+            (None, Some(data)) => data,
             (None, None) => return Err(of_input("it has no data".into())),
             (Some(_), Some(_)) => return Err(of_input("it has both `data` and `binary_data_size`".into())),
             (Some(size), None) => {
@@ -87,7 +78,8 @@ pub(super) fn read<'a>(
                 tensor::decode(datatype, bytes).map_err(of_input)?
             }
         };
-        tensors.push(Tensor::new(name, datatype, input.shape, data)?);
+        let shape = std::mem::take(&mut input.shape);
+        tensors.push(Tensor::new(name, datatype, shape, data)?);
     }
     if !raw.is_empty() {
         return Err(format!("{} bytes follow the last raw tensor", raw.len()));
@@ -96,7 +88,7 @@ pub(super) fn read<'a>(
 }
 
 /// A body without JSON: one row of the only input, or of all, as 32-bit numbers.
-fn raw_request<'a>(body: &[u8], names: &[String]) -> Result<(Request<'a>, Vec<Tensor>), String> {
+fn raw_request(body: &[u8], names: &[String]) -> Result<(Request, Vec<Tensor>), String> {
     let data = tensor::decode(Datatype::Fp32, body)?;
     let width = names.len().max(1);
     let shape = vec![data.len() / width, width];
