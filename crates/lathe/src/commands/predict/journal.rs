@@ -12,8 +12,8 @@ use lathe_parquet::{Assembly, Cells, Field};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::Format;
 use super::write::{Body, Written};
+use super::{Format, Params};
 use crate::exit::hinted;
 
 /// How often what is written is made safe.
@@ -55,7 +55,7 @@ mod packed {
 struct Of {
     /// Name, size and time of the rows' file.
     input: (PathBuf, u64, SystemTime),
-    /// SHA-256 of the model: one that is fetched each time lies elsewhere each time.
+    /// SHA-256 of the model and of its params: one that is fetched each time lies elsewhere each time.
     model: String,
 }
 
@@ -143,8 +143,14 @@ fn differing(before: &[Field], now: &[Field]) -> Option<(String, String)> {
 }
 
 impl Journal {
-    /// Goes on with what an earlier run left of the same model and the same rows, else begins anew.
-    pub fn open(model: &Path, input: &Path, output: &Path, format: Format) -> anyhow::Result<Self> {
+    /// Goes on with what an earlier run left of the same model, params and rows, else begins anew.
+    pub fn open(
+        model: &Path,
+        input: &Path,
+        output: &Path,
+        format: Format,
+        params: Option<&Params>,
+    ) -> anyhow::Result<Self> {
         let beside = |end: &str| {
             let mut name = output.as_os_str().to_owned();
             name.push(end);
@@ -155,6 +161,9 @@ impl Journal {
         let rows = std::fs::metadata(input).with_context(|| unread(input))?;
         let mut hash = Sha256::new();
         digest(model, Path::new(""), &mut hash).with_context(|| unread(model))?;
+        if let Some(params) = params {
+            hash.update(serde_json::to_vec(params)?);
+        }
         let of = Of {
             input: (input.to_owned(), rows.len(), rows.modified()?),
             model: hex::encode(hash.finalize()),
