@@ -430,7 +430,10 @@ mod tests {
             (2, &[1.0, f64::from(0.1f32), 3.0, 4.0][..])
         );
         for (wrong, told) in [
-            (json!([[1, 2]]), "the tensor has the shape [1, 2]; the model takes float32 [n, 2, 1]"),
+            (
+                json!([[1, 2]]),
+                "the tensor has the shape [1, 2]; the model takes float32 [n, 2, 1]",
+            ),
             (json!([]), "has the shape [0]"),
             (json!(1), "has the shape []"),
         ] {
@@ -440,7 +443,12 @@ mod tests {
                 "{error}"
             );
         }
-        for ragged in [json!([[[1], [2]], [[3]]]), json!([[[1], 2]]), json!([1, [2]]), json!({ "x": 1 })] {
+        for ragged in [
+            json!([[[1], [2]], [[3]]]),
+            json!([[[1], 2]]),
+            json!([1, [2]]),
+            json!({ "x": 1 }),
+        ] {
             assert!(matches!(read(ragged), Err(PredictError::Unreadable(_))));
         }
     }
@@ -469,7 +477,8 @@ mod tests {
     fn tensors_by_name_stand_side_by_side_in_the_models_order() {
         let specs = [spec("x", "int64", &[Some(2)]), spec("y", "str", &[])];
         let signature = signature(&specs);
-        let table = Table::from_tensors(&json!({ "y": ["a", 1], "x": [[1, 2], [3, 4]] }), &signature).unwrap();
+        let table =
+            Table::from_tensors(&json!({ "y": ["a", 1], "x": [[1, 2], [3, 4]] }), &signature).unwrap();
         assert_eq!(table.row(1)[..2], [3.0, 4.0]);
         assert_eq!(table.words(2).unwrap(), [Some("a".into()), Some("1".into())]);
         let instance = |instance: Value| instance.as_object().unwrap().clone();
@@ -480,7 +489,10 @@ mod tests {
         assert_eq!(Table::from_tensor_instances(&rows, &signature).unwrap(), table);
         let columns = |x: Value| {
             let column = |values: Value| values.as_array().unwrap().clone();
-            let columns = [("y".to_owned(), column(json!(["a", "1"]))), ("x".to_owned(), column(x))];
+            let columns = [
+                ("y".to_owned(), column(json!(["a", "1"]))),
+                ("x".to_owned(), column(x)),
+            ];
             Table::from_tensor_columns(&columns, &signature)
         };
         assert_eq!(columns(json!([[1, 2], [3, 4]])).unwrap().unwrap(), table);
