@@ -280,7 +280,7 @@ def test_files_of_rows_are_answered_and_models_of_mlflow(tmp_path):
     ours = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     with served(tmp_path, tmp_path / "saved") as lathe_serve:
-        body = {"instances": rows[:3].reshape(3, -1).tolist()}
+        body = {"instances": rows[:3].tolist()}
         answer = requests.post(f"{lathe_serve.url}/invocations", json=body).json()
         np.testing.assert_allclose(answer["predictions"], theirs[:3], rtol=1e-6)
 

@@ -197,8 +197,7 @@ def test_processes_end_with_the_server_and_come_back_when_killed(folder):
 def test_tensors_and_files_are_answered_too(folder):
     one = Served(folder, "image")
     image = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
-    flat = {"inputs": image.reshape(2, 6).tolist()}
-    told = requests.post(f"{one.url}/invocations", json=flat, timeout=60).json()
+    told = requests.post(f"{one.url}/invocations", json={"inputs": image.tolist()}, timeout=60).json()
     one.stop()
     assert told["predictions"] == image.sum(axis=(1, 2)).tolist()
     ROWS.to_csv(folder / "rows.csv", index=False)

@@ -122,6 +122,12 @@ pub enum PredictError {
     /// The number of values does not fit the shape.
     #[error("{0}")]
     Shape(String),
+    /// Params, tensors or cells that the model's signature does not allow.
+    #[error("{0}")]
+    Invalid(String),
+    /// Tensors or cells that cannot be made what the signature says.
+    #[error("{0}")]
+    Unreadable(String),
     /// A word that the model was not trained on, where it bears none.
     #[error("column `{column}`, row {row}: the model does not know {value}")]
     UnknownCategory {

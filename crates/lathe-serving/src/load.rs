@@ -114,6 +114,13 @@ impl Source {
         }
         let mlmodel = MlModel::load(path)?;
         let flavor = mlmodel.flavor()?;
+        if matches!(flavor, Flavor::Xgboost { .. }) && mlmodel.params(path)?.is_some() {
+            return Err(LoadError::Unsupported {
+                what:
+                    "the model's signature has params, which XGBoost answers by; the native engine knows none"
+                        .into(),
+            });
+        }
         Ok(Self {
             file: path.join(flavor.file()),
             saved: Some(Saved {
@@ -214,10 +221,12 @@ impl Source {
                 None => inputs.signature(),
             }
         };
+        let signature = signature.of_tensors(mlmodel.tensors());
         predictor.bind(&signature);
         predictor.inputs().check_types(&signature)?;
         let input_example = mlmodel.input_example(folder, &signature)?;
-        let model = Model::of(predictor, signature, input_example, size, unpacked);
+        let params = mlmodel.params(folder)?;
+        let model = Model::of(predictor, signature, input_example, size, unpacked).taking(params);
         if let Some(example) = model.input_example() {
             model.predict(&example).map_err(|error| {
                 damaged(format!("the model cannot answer its own input example: {error}"))
@@ -251,14 +260,22 @@ fn load_python(folder: &Path, permission: &PythonPermission) -> Result<Model, Lo
         source,
     })?;
     let mlmodel = MlModel::load(folder)?;
+    let params = mlmodel.params(folder)?;
     let tensors = mlmodel.tensors();
     // Signatures that are not understood here (lists, objects, open shapes) are left to MLflow to check.
     let saved = mlmodel.signature(folder, 0).ok().flatten();
-    let signature = match saved {
-        Some(columns) => Signature::new(numbered(columns)),
+    let holds_anything = tensors.iter().any(|tensor| tensor.dtype == "object");
+    let mut signature = match saved {
+        Some(columns) => Signature::new(numbered(columns)).of_tensors(tensors.clone()),
         None => Signature::open(),
     };
-    let mut predictor = PythonModel::start(folder, tensors, !signature.is_open(), permission)?;
+    if signature.is_open() || holds_anything || mlmodel.is_hinted() {
+        signature = signature.reading_sent();
+    }
+    let checked = !signature.is_open();
+    // Where sizes are open, other protocols than MLflow's send a matrix.
+    let tensors = if checked { tensors } else { Vec::new() };
+    let mut predictor = PythonModel::start(folder, tensors, checked, permission)?;
     let input_example = match signature.is_open() {
         true => None,
         // An example of another form than rows is for MLflow alone.
@@ -271,7 +288,7 @@ fn load_python(folder: &Path, permission: &PythonPermission) -> Result<Model, Lo
         })?;
         predictor.learn_outputs(&answers);
     }
-    Ok(Model::of(Box::new(predictor), signature, input_example, 0, 0))
+    Ok(Model::of(Box::new(predictor), signature, input_example, 0, 0).taking(params))
 }
 
 /// The size of a file's content when it is unpacked.

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::signature::{ColumnSpec, ColumnType, Signature};
+use crate::params::ParamSchema;
+use crate::signature::{ColumnSpec, Signature, TensorSpec, kind_of};
 use crate::{LoadError, Table, file, without_bare_nan};
 
 /// What this crate needs of an `MLmodel` file.
@@ -14,6 +15,8 @@ pub(crate) struct MlModel {
     flavors: Flavors,
     signature: Option<RawSignature>,
     saved_input_example_info: Option<ExampleInfo>,
+    #[serde(default)]
+    is_signature_from_type_hint: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -41,15 +44,6 @@ struct Sklearn {
 struct Catboost {
     data: String,
     model_type: Option<String>,
-}
-
-/// A tensor of the signature, as a Python model takes it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct TensorSpec {
-    pub(crate) name: String,
-    pub(crate) dtype: String,
-    /// Without the first dimension, which counts rows.
-    pub(crate) shape: Vec<usize>,
 }
 
 /// What the other flavors tell.
@@ -101,6 +95,7 @@ impl Flavor {
 #[derive(Debug, Deserialize)]
 struct RawSignature {
     inputs: Option<String>,
+    params: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -110,6 +105,14 @@ struct ExampleInfo {
     artifact_path: Option<String>,
     pandas_orient: Option<String>,
     format: Option<String>,
+    /// There if the example has params.
+    params: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct WithParams {
+    inputs: Value,
+    params: Option<Map<String, Value>>,
 }
 
 /// Bounds what is read into memory; real ones have a few kilobytes.
@@ -233,7 +236,26 @@ impl MlModel {
         self.flavors.python_function.is_some()
     }
 
-    /// The signature's inputs where they are tensors of known shapes; none where they are columns.
+    /// Whether the signature was made of the type hints of the model's function.
+    pub(crate) fn is_hinted(&self) -> bool {
+        self.is_signature_from_type_hint
+    }
+
+    /// The params that the model takes, if any.
+    pub(crate) fn params(&self, folder: &Path) -> Result<Option<ParamSchema>, LoadError> {
+        let text = self
+            .signature
+            .as_ref()
+            .and_then(|signature| signature.params.as_ref());
+        text.map_or(Ok(None), |text| {
+            ParamSchema::parse(text).map_err(|what| LoadError::Damaged {
+                path: folder.join("MLmodel"),
+                what: format!("the params of the signature: {what}"),
+            })
+        })
+    }
+
+    /// The signature's inputs where they are tensors; none where they are columns.
     pub(crate) fn tensors(&self) -> Vec<TensorSpec> {
         let text = self
             .signature
@@ -242,15 +264,18 @@ impl MlModel {
         let inputs: Vec<Value> = text
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
+        let size = |size: &Value| match size.as_i64() {
+            Some(-1) => Some(None),
+            size => Some(Some(usize::try_from(size?).ok()?)),
+        };
         let tensor = |input: &Value| {
             let spec = &input["tensor-spec"];
-            let shape = spec["shape"].as_array()?.iter().skip(1);
+            let (rows, rest) = spec["shape"].as_array()?.split_first()?;
             Some(TensorSpec {
                 name: input["name"].as_str().unwrap_or_default().to_owned(),
                 dtype: spec["dtype"].as_str()?.to_owned(),
-                shape: shape
-                    .map(|size| usize::try_from(size.as_i64()?).ok())
-                    .collect::<Option<_>>()?,
+                rows: size(rows)?,
+                shape: rest.iter().map(size).collect::<Option<_>>()?,
             })
         };
         inputs
@@ -284,11 +309,24 @@ impl MlModel {
         let path = folder.join(file);
         let text = file::read_text(&path, EXAMPLE_BYTES_MAX)?;
         let text = without_bare_nan(&text);
-        let read = match split {
-            true => split_example(&text, signature),
-            false => tensor_example(&text, signature),
+        let damaged = |what| LoadError::Damaged {
+            path: path.clone(),
+            what,
         };
-        read.map_err(|what| LoadError::Damaged { path, what })
+        // An example with params has the rows beside them.
+        let (rows, params) = match info.params {
+            None => (text, None),
+            Some(_) => {
+                let both: WithParams =
+                    serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+                (both.inputs.to_string().into(), both.params)
+            }
+        };
+        let read = match split {
+            true => split_example(&rows, signature),
+            false => tensor_example(&rows, signature),
+        };
+        Ok(read.map_err(damaged)?.map(|table| table.with_params(params)))
     }
 }
 
@@ -358,19 +396,11 @@ fn tensor_columns(tensor: &Value, open: usize) -> Result<Vec<ColumnSpec>, LoadEr
     let unsupported = |what: String| LoadError::Unsupported { what };
     let spec = &tensor["tensor-spec"];
     let dtype = spec["dtype"].as_str().unwrap_or_default();
-    let kind = match dtype {
-        "float32" | "float16" => ColumnType::Float,
-        "float64" => ColumnType::Double,
-        "int8" | "int16" | "int32" | "uint8" | "uint16" => ColumnType::Integer,
-        "int64" | "uint32" | "uint64" => ColumnType::Long,
-        "bool" => ColumnType::Boolean,
-        "str" | "object" => ColumnType::String,
-        other => {
-            return Err(unsupported(format!(
-                "the model takes a tensor of {other}; the native engine takes numbers and words"
-            )));
-        }
-    };
+    let kind = kind_of(dtype).ok_or_else(|| {
+        unsupported(format!(
+            "the model takes a tensor of {dtype}; the native engine takes numbers and words"
+        ))
+    })?;
     let shape = spec["shape"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut width = 1usize;
     for size in shape.get(1..).unwrap_or_default() {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::answers::OutputSpec;
 use crate::choice::Choice;
+use crate::params::ParamSchema;
 use crate::predictor::Predictor;
 use crate::{Answers, ColumnSpec, InputSpec, PredictError, Signature, Table};
 
@@ -21,6 +22,7 @@ pub struct Model {
 #[derive(Debug)]
 pub struct Facts {
     signature: Signature,
+    params: Option<ParamSchema>,
     input_names: Vec<String>,
     inputs: Vec<InputSpec>,
     outputs: Vec<OutputSpec>,
@@ -40,6 +42,7 @@ impl Facts {
             inputs: signature.inputs.iter().map(input_of).collect(),
             input_names: signature.names().to_vec(),
             signature,
+            params: None,
             outputs,
             class: "graph".into(),
             size_bytes: members.iter().map(|member| member.size_bytes).sum(),
@@ -54,6 +57,11 @@ impl Facts {
     /// What it takes.
     pub fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    /// What a request may say beside its rows, if anything.
+    pub fn params(&self) -> Option<&ParamSchema> {
+        self.params.as_ref()
     }
 
     /// The columns' names in its order.
@@ -125,6 +133,7 @@ impl Model {
             inputs: inputs(&*predictor, &signature),
             input_names: signature.names().to_vec(),
             signature,
+            params: None,
             outputs: predictor.outputs(),
             class: predictor.inputs().class.clone(),
             size_bytes: size as u64,
@@ -139,6 +148,14 @@ impl Model {
             input_example,
             predictor,
         }
+    }
+
+    /// Says what a request may say beside its rows.
+    pub(crate) fn taking(mut self, params: Option<ParamSchema>) -> Self {
+        if let Some(facts) = Arc::get_mut(&mut self.facts) {
+            facts.params = params;
+        }
+        self
     }
 
     /// Says why this engine answers for it.
@@ -196,7 +213,13 @@ impl Model {
 
     /// Answers every row.
     pub fn predict(&self, table: &Table) -> Result<Answers, PredictError> {
-        if !self.signature().is_open() && table.names().len() != self.input_names().len() {
+        if table.sent().is_some() {
+            if !self.signature().reads_sent() {
+                return Err(PredictError::Invalid(
+                    "the model takes columns of numbers and words".into(),
+                ));
+            }
+        } else if !self.signature().is_open() && table.names().len() != self.input_names().len() {
             return Err(PredictError::Shape(format!(
                 "the table has {} columns; the model takes {}",
                 table.names().len(),

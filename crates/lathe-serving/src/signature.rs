@@ -74,6 +74,64 @@ fn yes() -> bool {
     true
 }
 
+/// A tensor of a signature of MLflow's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSpec {
+    pub(crate) name: String,
+    /// What numpy calls the type of its values.
+    pub(crate) dtype: String,
+    /// How many rows there must be, if that is fixed.
+    pub(crate) rows: Option<usize>,
+    /// The sizes of the other axes; none is any.
+    pub(crate) shape: Vec<Option<usize>>,
+}
+
+impl TensorSpec {
+    /// The type of its columns, where they are numbers or words.
+    pub(crate) fn kind(&self) -> Option<ColumnType> {
+        kind_of(&self.dtype)
+    }
+
+    pub(crate) fn is_words(&self) -> bool {
+        self.kind().is_some_and(ColumnType::is_words)
+    }
+
+    /// The whole numbers that it holds; none where its values are not whole numbers.
+    pub(crate) fn range(&self) -> Option<(f64, f64)> {
+        Some(match self.dtype.as_str() {
+            "int8" => (f64::from(i8::MIN), f64::from(i8::MAX)),
+            "int16" => (f64::from(i16::MIN), f64::from(i16::MAX)),
+            "int32" => (f64::from(i32::MIN), f64::from(i32::MAX)),
+            "int64" => (i64::MIN as f64, i64::MAX as f64),
+            "uint8" => (0.0, f64::from(u8::MAX)),
+            "uint16" => (0.0, f64::from(u16::MAX)),
+            "uint32" => (0.0, f64::from(u32::MAX)),
+            "uint64" => (0.0, u64::MAX as f64),
+            _ => return None,
+        })
+    }
+
+    /// As errors tell it: `float32 [n, 2, 3]`.
+    pub(crate) fn told(&self) -> String {
+        let size = |size: &Option<usize>| size.map_or("n".to_owned(), |size| size.to_string());
+        let sizes: Vec<String> = std::iter::once(&self.rows).chain(&self.shape).map(size).collect();
+        format!("{} [{}]", self.dtype, sizes.join(", "))
+    }
+}
+
+/// The type of columns that hold values of one of numpy's types, where these are numbers or words.
+pub(crate) fn kind_of(dtype: &str) -> Option<ColumnType> {
+    Some(match dtype {
+        "float32" | "float16" => ColumnType::Float,
+        "float64" => ColumnType::Double,
+        "int8" | "int16" | "int32" | "uint8" | "uint16" => ColumnType::Integer,
+        "int64" | "uint32" | "uint64" => ColumnType::Long,
+        "bool" => ColumnType::Boolean,
+        "str" | "object" => ColumnType::String,
+        _ => return None,
+    })
+}
+
 /// An input as a client of the Open Inference Protocol sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputSpec {
@@ -94,6 +152,10 @@ pub struct Signature {
     #[serde(skip)]
     open: bool,
     #[serde(skip)]
+    tensors: Arc<[TensorSpec]>,
+    #[serde(skip)]
+    reads_sent: bool,
+    #[serde(skip)]
     names: Arc<[String]>,
     #[serde(skip)]
     kinds: Arc<[ColumnType]>,
@@ -107,6 +169,8 @@ impl Signature {
         Self {
             inputs,
             open: false,
+            tensors: Arc::from([]),
+            reads_sent: false,
             names,
             kinds,
         }
@@ -118,6 +182,18 @@ impl Signature {
             open: true,
             ..Self::new(Vec::new())
         }
+    }
+
+    /// The same, where the columns are those of tensors, one after the other.
+    pub(crate) fn of_tensors(mut self, tensors: Vec<TensorSpec>) -> Self {
+        self.tensors = tensors.into();
+        self
+    }
+
+    /// The same, of a model whose process reads what MLflow's protocol sends.
+    pub(crate) fn reading_sent(mut self) -> Self {
+        self.reads_sent = true;
+        self
     }
 
     /// What several models take that are asked the same: all their columns, in the order in which they come. A column
@@ -153,6 +229,17 @@ impl Signature {
             true => Self::open(),
             false => all,
         })
+    }
+
+    /// The tensors that the columns are parts of, where MLflow saved the model with such.
+    pub fn tensors(&self) -> &[TensorSpec] {
+        &self.tensors
+    }
+
+    /// Whether the model's process reads requests of MLflow's protocol itself, as cells or types may be in them that no
+    /// table holds: [`crate::Table::of_sent`].
+    pub fn reads_sent(&self) -> bool {
+        self.reads_sent
     }
 
     /// Whether a request says which columns there are.

@@ -1,4 +1,6 @@
 mod cells;
+mod sent;
+mod tensors;
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -10,6 +12,7 @@ use crate::PredictError;
 use crate::signature::{ColumnSpec, ColumnType, Signature};
 
 use cells::{cast, missing, number, open_column, typed_column, wrong};
+use sent::SentRows;
 
 /// A column of words; missing ones are none.
 type Words = Vec<Option<Arc<str>>>;
@@ -28,6 +31,10 @@ pub struct Table {
     values: Vec<f64>,
     /// By column; empty if no column holds words.
     words: Vec<Option<Words>>,
+    /// Rows that the model's process reads itself; then there are no columns.
+    sent: Option<Arc<SentRows>>,
+    /// What the request says beside its rows, checked.
+    params: Option<Arc<Map<String, Value>>>,
 }
 
 /// A column of a request, already of a type.
@@ -133,6 +140,8 @@ impl Table {
                 rows: 0,
                 values: Vec::new(),
                 words: Vec::new(),
+                sent: None,
+                params: None,
             },
         };
         for table in tables.iter().skip(1) {
@@ -285,6 +294,8 @@ impl Table {
             rows,
             values,
             words: Vec::new(),
+            sent: None,
+            params: None,
         })
     }
 
@@ -303,6 +314,8 @@ impl Table {
             rows,
             values,
             words,
+            sent: None,
+            params: None,
         }
     }
 
@@ -319,6 +332,8 @@ impl Table {
             rows,
             values: vec![f64::NAN; rows * signature.inputs.len()],
             words: if has_words { words.collect() } else { Vec::new() },
+            sent: None,
+            params: None,
         }
     }
 
@@ -342,6 +357,21 @@ impl Table {
         }
         self.values[row * self.names.len() + position] = number(column, row, value)?;
         Ok(())
+    }
+
+    /// The same rows, asked with these params.
+    pub fn with_params(mut self, params: Option<Map<String, Value>>) -> Self {
+        self.params = params.map(Arc::new);
+        self
+    }
+
+    pub(crate) fn params(&self) -> Option<&Map<String, Value>> {
+        self.params.as_deref()
+    }
+
+    /// Rows that the model's process reads itself.
+    pub(crate) fn sent(&self) -> Option<&SentRows> {
+        self.sent.as_deref()
     }
 
     /// How many rows there are.
@@ -385,6 +415,9 @@ impl Table {
 
     /// One row as it is recorded: column to value, null where missing.
     pub fn record(&self, index: usize) -> Map<String, Value> {
+        if let Some(sent) = &self.sent {
+            return sent.record(index);
+        }
         let value = |column: usize| match self.words(column) {
             Some(words) => words[index].as_deref().map_or(Value::Null, Value::from),
             None => Value::from(self.values[index * self.names.len() + column]),
@@ -415,6 +448,8 @@ impl Table {
                 .iter()
                 .map(|words| words.as_ref().map(picked))
                 .collect(),
+            sent: self.sent.clone(),
+            params: self.params.clone(),
         }
     }
 }

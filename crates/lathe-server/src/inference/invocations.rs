@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use lathe_serving::{Answers, ColumnType, PredictError, Signature, Table, without_bare_nan};
+use lathe_serving::{Answers, ColumnType, Facts, PredictError, Signature, Table, without_bare_nan};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -73,6 +73,7 @@ impl From<PredictError> for ScoringError {
         let code = match error {
             PredictError::MissingColumn { .. }
             | PredictError::Shape(_)
+            | PredictError::Invalid(_)
             | PredictError::UnevenColumns { .. } => "INVALID_PARAMETER_VALUE",
             _ => "BAD_REQUEST",
         };
@@ -142,7 +143,7 @@ async fn reply(
     body: &[u8],
 ) -> Result<Response, ScoringError> {
     let request = Request::of_headers(headers).map_err(ScoringError::bad_request)?;
-    let table = read(headers, body, live.stable_model_or_refuse()?.signature())?;
+    let table = read(headers, body, live.stable_model_or_refuse()?)?;
     let rows = table.rows();
     let answered = answer(deployments, live, request, table).await?;
     let ids: Vec<String> = (0..rows)
@@ -164,7 +165,7 @@ struct Told<'a> {
     prediction_ids: Vec<String>,
 }
 
-fn read(headers: &HeaderMap, body: &[u8], signature: &Signature) -> Result<Table, ScoringError> {
+fn read(headers: &HeaderMap, body: &[u8], model: &Facts) -> Result<Table, ScoringError> {
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
@@ -185,11 +186,14 @@ fn read(headers: &HeaderMap, body: &[u8], signature: &Signature) -> Result<Table
     }
     let text = std::str::from_utf8(body).map_err(|_| ScoringError::bad_request("the body is not UTF-8"))?;
     match kind.trim().to_ascii_lowercase().as_str() {
-        "application/json" => read_json(text, signature),
-        "text/csv" => read_csv(text, signature),
+        "application/json" => read_json(text, model),
+        "text/csv" => read_csv(text, model.signature()),
         _ => Err(unsupported()),
     }
 }
+
+/// What rows stand under.
+const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
 
 #[derive(Deserialize)]
 struct Split {
@@ -198,37 +202,82 @@ struct Split {
     data: Vec<Vec<Value>>,
 }
 
-fn read_json(text: &str, signature: &Signature) -> Result<Table, ScoringError> {
+fn read_json(text: &str, model: &Facts) -> Result<Table, ScoringError> {
     let body: Map<String, Value> = serde_json::from_str(&without_bare_nan(text))
         .map_err(|error| ScoringError::bad_request(format!("the body is not a JSON object: {error}")))?;
-    const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "inputs"];
-    let mut given = body.into_iter().filter(|(key, _)| FORMS.contains(&key.as_str()));
-    let (Some((form, value)), None) = (given.next(), given.next()) else {
+    let (mut rows, mut forms, mut said) = (None, 0, Value::Null);
+    for (key, value) in body {
+        match key.as_str() {
+            "params" => said = value,
+            form if FORMS.contains(&form) => {
+                forms += 1;
+                rows = Some((key, value));
+            }
+            _ => {}
+        }
+    }
+    let (Some((form, value)), 1) = (rows, forms) else {
         return Err(ScoringError::bad_request(format!(
             "the body must hold exactly one of {}",
             FORMS.join(", ")
         )));
     };
+    let table = read_rows(form, value, model.signature())?;
+    Ok(match said {
+        Value::Null => table,
+        said => table.with_params(Some(params(said, model)?)),
+    })
+}
+
+/// What a request says beside its rows, as the model takes it. MLflow's server bears what a model does not take, too.
+fn params(said: Value, model: &Facts) -> Result<Map<String, Value>, ScoringError> {
+    let Some(schema) = model.params() else {
+        let is_nothing = said.as_object().is_some_and(Map::is_empty);
+        if !is_nothing {
+            tracing::warn!("a request has `params`; the model's signature has none, so they are left out");
+        }
+        return Ok(Map::new());
+    };
+    let given = schema.check(said)?;
+    if !given.ignored.is_empty() {
+        let known: Vec<&str> = schema.names().collect();
+        tracing::warn!(left_out = ?given.ignored, ?known, "a request has params that the model does not take");
+    }
+    Ok(given.params)
+}
+
+fn read_rows(form: String, value: Value, signature: &Signature) -> Result<Table, ScoringError> {
+    if signature.reads_sent() {
+        return Ok(Table::of_sent(&form, value));
+    }
     let wrong =
         |error: serde_json::Error| ScoringError::bad_request(format!("`{form}` cannot be read: {error}"));
     Ok(match form.as_str() {
         "dataframe_split" => {
             let split: Split = serde_json::from_value(value).map_err(wrong)?;
             match split.columns {
-                None => Table::from_rows(&split.data, signature)?,
+                None if signature.tensors().is_empty() => Table::from_rows(&split.data, signature)?,
+                None => {
+                    let width = split.data.first().map_or(0, Vec::len);
+                    let names = (0..width).map(|place| place.to_string()).collect();
+                    framed(&columns(names, split.data)?, signature)?
+                }
                 Some(names) => {
                     // Columns without names are numbered.
                     let names = names.into_iter().map(|name| match name {
                         Value::String(name) => name,
                         other => other.to_string(),
                     });
-                    Table::from_columns(&columns(names.collect(), split.data)?, signature)?
+                    framed(&columns(names.collect(), split.data)?, signature)?
                 }
             }
         }
         "dataframe_records" => {
             let records: Vec<Map<String, Value>> = serde_json::from_value(value).map_err(wrong)?;
-            Table::from_records(&records, signature)?
+            match signature.tensors().is_empty() {
+                true => Table::from_records(&records, signature)?,
+                false => framed(&by_column(&records), signature)?,
+            }
         }
         _ => tensors(value, &form, signature)?,
     })
@@ -236,6 +285,19 @@ fn read_json(text: &str, signature: &Signature) -> Result<Table, ScoringError> {
 
 /// `instances` (rows) and `inputs` (rows, or columns by name).
 pub(super) fn tensors(value: Value, form: &str, signature: &Signature) -> Result<Table, ScoringError> {
+    if signature.reads_sent() {
+        return Ok(Table::of_sent(form, value));
+    }
+    if !signature.tensors().is_empty() {
+        return Ok(match records_of(&value) {
+            None => Table::from_tensors(&value, signature)?,
+            Some(rows) if form == "instances" => Table::from_tensor_instances(&rows, signature)?,
+            Some(_) => {
+                let told = "`inputs` must hold lists within lists, or an object of them by name";
+                return Err(PredictError::Invalid(told.into()).into());
+            }
+        });
+    }
     match value {
         Value::Object(by_name) => {
             let columns: Vec<(String, Vec<Value>)> = by_name
@@ -273,6 +335,39 @@ pub(super) fn tensors(value: Value, form: &str, signature: &Signature) -> Result
             "`{form}` must be a list or an object"
         ))),
     }
+}
+
+/// Rows that are objects.
+fn records_of(value: &Value) -> Option<Vec<Map<String, Value>>> {
+    let rows = value.as_array().filter(|rows| !rows.is_empty())?;
+    rows.iter().map(|row| row.as_object().cloned()).collect()
+}
+
+/// Columns of a data frame, whose cells are a tensor's rows where the model takes tensors.
+fn framed(columns: &[(String, Vec<Value>)], signature: &Signature) -> Result<Table, PredictError> {
+    if !signature.tensors().is_empty()
+        && let Some(table) = Table::from_tensor_columns(columns, signature)?
+    {
+        return Ok(table);
+    }
+    Table::from_columns(columns, signature)
+}
+
+fn by_column(records: &[Map<String, Value>]) -> Vec<(String, Vec<Value>)> {
+    let mut names: Vec<&String> = Vec::new();
+    for name in records.iter().flat_map(Map::keys) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        let cells = records
+            .iter()
+            .map(|record| record.get(name).cloned().unwrap_or_default());
+        columns.push((name.clone(), cells.collect()));
+    }
+    columns
 }
 
 /// `[1.5]` is `1.5`: a column of shape (n, 1).
@@ -344,7 +439,7 @@ fn read_csv(text: &str, signature: &Signature) -> Result<Table, ScoringError> {
         }
         rows.push(row);
     }
-    Ok(Table::from_columns(&columns(names, rows)?, signature)?)
+    Ok(framed(&columns(names, rows)?, signature)?)
 }
 
 /// One field of CSV in a column of this type; an error says which type it is not of.

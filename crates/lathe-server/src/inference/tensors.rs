@@ -1,6 +1,7 @@
 //! A request's tensors as the model's table, and the model's answers as the tensors that were asked for.
 
-use lathe_serving::{Column, InputSpec, Output, Signature, Table};
+use lathe_serving::{Column, Facts, InputSpec, Output, Signature, Table};
+use serde_json::Value;
 
 use super::tensor::{Data, Tensor};
 
@@ -106,6 +107,17 @@ pub(super) fn table(
         })
         .collect();
     Table::from_typed(&columns, signature).map_err(told)
+}
+
+/// The table, asked with those of a request's parameters that are params of the model.
+pub(super) fn with_params(table: Table, params: Value, model: &Facts) -> Result<Table, String> {
+    match model.params() {
+        Some(schema) if !params.is_null() => {
+            let given = schema.check(params).map_err(|error| error.to_string())?;
+            Ok(table.with_params(Some(given.params)))
+        }
+        _ => Ok(table),
+    }
 }
 
 /// Whether a tensor is of the shape that an input declares, or flat: as many elements in other axes would be taken for

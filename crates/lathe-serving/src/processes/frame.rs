@@ -26,6 +26,8 @@ pub(crate) struct Header {
     /// This request does not fit the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<String>,
+    /// Whether that is for what the request holds, rather than for how it is written.
+    pub(crate) invalid: bool,
     /// Where it is ready: what it takes, and what runs it.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub(crate) about: Value,

@@ -1,47 +1,100 @@
 //! Tables and answers as they go to a process and come back.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::answers::{Output, Values};
-use crate::mlmodel::TensorSpec;
 use crate::processes::frame::{self, Header, numbers};
+use crate::signature::TensorSpec;
 use crate::{Answers, PredictError, Table};
 
+/// What leads a request.
+#[derive(Serialize)]
+struct Asked<'a> {
+    rows: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'a Map<String, Value>>,
+    #[serde(flatten)]
+    given: Given<'a>,
+}
+
+/// A table, or what the process makes one of.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Given<'a> {
+    Sent {
+        form: &'a str,
+        sent: &'a Value,
+    },
+    Table {
+        names: &'a [String],
+        kinds: Vec<&'static str>,
+        named: bool,
+        words: BTreeMap<String, Vec<Option<&'a str>>>,
+        tensors: Vec<Tensor<'a>>,
+    },
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    dtype: &'a str,
+    shape: &'a [Option<usize>],
+}
+
 /// A request: what the table is, and its numbers.
-pub(super) fn request(table: &Table, tensors: &[TensorSpec]) -> Vec<u8> {
-    let mut words = Map::new();
-    for column in 0..table.names().len() {
-        if let Some(held) = table.words(column) {
-            words.insert(
-                column.to_string(),
-                json!(held.iter().map(|word| word.as_deref()).collect::<Vec<_>>()),
-            );
-        }
-    }
-    let tensors: Vec<Value> = tensors
-        .iter()
-        .map(|tensor| json!({ "name": tensor.name, "dtype": tensor.dtype, "shape": tensor.shape }))
-        .collect();
-    let header = json!({
-        "rows": table.rows(),
-        "names": table.names(),
-        "kinds": table.kinds().iter().map(|kind| kind.name()).collect::<Vec<_>>(),
-        "named": table.is_named(),
-        "words": words,
-        "tensors": tensors,
-    });
+pub(super) fn request(table: &Table, tensors: &[TensorSpec]) -> Result<Vec<u8>, PredictError> {
+    let given = match table.sent() {
+        Some(sent) => Given::Sent {
+            form: &sent.form,
+            sent: &sent.rows,
+        },
+        None => Given::Table {
+            names: table.names(),
+            kinds: table.kinds().iter().map(|kind| kind.name()).collect(),
+            named: table.is_named(),
+            words: (0..table.names().len())
+                .filter_map(|column| {
+                    let words = table.words(column)?.iter().map(Option::as_deref);
+                    Some((column.to_string(), words.collect()))
+                })
+                .collect(),
+            tensors: tensors
+                .iter()
+                .map(|tensor| Tensor {
+                    name: &tensor.name,
+                    dtype: &tensor.dtype,
+                    shape: &tensor.shape,
+                })
+                .collect(),
+        },
+    };
+    let asked = Asked {
+        rows: table.rows(),
+        params: table.params(),
+        given,
+    };
+    let header = serde_json::to_string(&asked).map_err(|error| PredictError::Failed(error.to_string()))?;
     let numbers: Vec<u8> = table
         .numbers()
         .iter()
         .flat_map(|number| number.to_le_bytes())
         .collect();
-    frame::frame(&header.to_string(), &numbers)
+    Ok(frame::frame(&header, &numbers))
 }
 
 /// The answers that a frame tells.
 pub(super) fn answers(header: &Header, mut body: &[u8]) -> Result<Answers, PredictError> {
     if let Some(raised) = &header.raised {
         return Err(PredictError::Raised(raised.clone()));
+    }
+    if let Some(refused) = &header.refused {
+        return Err(match header.invalid {
+            true => PredictError::Invalid(refused.clone()),
+            false => PredictError::Unreadable(refused.clone()),
+        });
     }
     if let Some(failed) = &header.failed {
         return Err(PredictError::Failed(failed.clone()));
@@ -89,6 +142,8 @@ pub(super) fn answers(header: &Header, mut body: &[u8]) -> Result<Answers, Predi
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn told(header: Value, body: &[u8]) -> Result<Answers, PredictError> {
@@ -118,5 +173,8 @@ mod tests {
             told(json!({ "raised": "x" }), b""),
             Err(PredictError::Raised(_))
         ));
+        let refused = |invalid: bool| told(json!({ "refused": "x", "invalid": invalid }), b"");
+        assert_eq!(refused(true), Err(PredictError::Invalid("x".into())));
+        assert_eq!(refused(false), Err(PredictError::Unreadable("x".into())));
     }
 }

@@ -12,9 +12,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::answers::{OutputSpec, PREDICTIONS};
-use crate::mlmodel::TensorSpec;
 use crate::predictor::{Inputs, Predictor};
 use crate::processes::{Allowed, Launcher, Plan, Pool, confined};
+use crate::signature::TensorSpec;
 use crate::{Answers, LoadError, PredictError, Table};
 
 /// What a process is taken to need where the system does not tell: MLflow and a common library.
@@ -142,7 +142,7 @@ impl Predictor for PythonModel {
     }
 
     fn predict(&self, table: &Table) -> Result<Answers, PredictError> {
-        let request = frame::request(table, &self.tensors);
+        let request = frame::request(table, &self.tensors)?;
         let (header, body) = self.pool.ask(&request)?;
         frame::answers(&header, &body)
     }

@@ -75,6 +75,7 @@ def given(header, body):
                 part = matrix[:, start : start + width].astype(tensor["dtype"])
             else:
                 part = np.array([words[str(at)] for at in range(start, start + width)], dtype=object).T
+                part = part.astype(tensor["dtype"])
             made[tensor["name"]] = part.reshape(-1, *tensor["shape"])
             start += width
         return made[""] if list(made) == [""] else made
@@ -87,6 +88,37 @@ def given(header, body):
     frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()
     frame.columns = names
     return frame
+
+
+def sent(header, metadata):
+    """A request as MLflow's scoring server reads it."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.proto_json_utils import dataframe_from_parsed_json, parse_tf_serving_input
+
+    form, rows = header["form"], header["sent"]
+    if says(metadata, "_is_signature_from_type_hint"):
+        if form != "inputs":
+            raise MlflowException.invalid_parameter_value("the model's type hints say what it takes: send `inputs`")
+        return rows
+    schema = metadata.get_input_schema()
+    if form.startswith("dataframe_"):
+        return dataframe_from_parsed_json(rows, form.removeprefix("dataframe_"), schema)
+    return parse_tf_serving_input({form: rows}, schema)
+
+
+def says(metadata, name):
+    """A fact that older versions of MLflow do not tell."""
+    return getattr(metadata, name, lambda: False)()
+
+
+def takes_params(function):
+    import inspect
+
+    try:
+        params = inspect.signature(function).parameters.get("params")
+    except (TypeError, ValueError):
+        return False
+    return params is not None and params.kind is not inspect.Parameter.VAR_KEYWORD
 
 
 def plain(value):
@@ -171,6 +203,14 @@ def told(error):
     return f"{type(error).__name__}: {error}"[:2000]
 
 
+def blame(error):
+    """Whose fault an error is: the caller's, where MLflow says so, else the model's."""
+    code = getattr(error, "error_code", None)
+    if code in ("BAD_REQUEST", "INVALID_PARAMETER_VALUE"):
+        return {"refused": told(error), "invalid": code == "INVALID_PARAMETER_VALUE"}
+    return {"raised": told(error)}
+
+
 def main():
     settings = json.loads(sys.argv[1])
     link = Link()
@@ -181,11 +221,12 @@ def main():
         inner = getattr(model, "_model_impl", None)
         # What was checked already is not checked again; models that look at params or types of their own do it all.
         direct = settings["checked"] and hasattr(inner, "predict") and model.metadata.get_params_schema() is None
-        if getattr(getattr(inner, "python_model", None), "_uses_type_hints", None) or getattr(
-            model.metadata, "_is_signature_from_type_hint", lambda: False
-        )():
+        if getattr(getattr(inner, "python_model", None), "_uses_type_hints", None) or any(
+            says(model.metadata, name) for name in ("_is_signature_from_type_hint", "_is_type_hint_from_example")
+        ):
             direct = False
-        predict = inner.predict if direct else model.predict
+        checked = inner.predict if direct else model.predict
+        with_params = {function: takes_params(function) for function in (checked, model.predict)}
     except BaseException as error:
         link.send({"failed": told(error)})
         raise
@@ -193,13 +234,19 @@ def main():
     while True:
         header, body = link.receive()
         try:
-            answers = Answers(predict(given(header, body)), header["rows"])
+            if "sent" in header:
+                predict, rows = model.predict, sent(header, model.metadata)
+            else:
+                predict, rows = checked, given(header, body)
+            params = header.get("params")
+            result = predict(rows) if params is None or not with_params[predict] else predict(rows, params=params)
+            answers = Answers(result, header["rows"])
         except MemoryError:
             # What is left is too little to go on with.
             link.send({"failed": "the model used up the memory that it may take"})
             os._exit(1)
         except Exception as error:
-            link.send({"raised": told(error)})
+            link.send(blame(error))
             continue
         link.send({"outputs": answers.outputs}, answers.body)
 

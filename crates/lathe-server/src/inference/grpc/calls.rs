@@ -181,6 +181,8 @@ pub(super) async fn infer(
         convert::tensors(asked.inputs, &asked.raw_input_contents).map_err(Status::invalid_argument)?;
     let table =
         tensors::table(inputs, model.signature(), model.inputs()).map_err(Status::invalid_argument)?;
+    let params = convert::params(&asked.parameters, model.params());
+    let table = tensors::with_params(table, params, model).map_err(Status::invalid_argument)?;
     let answered = answer::answer(&all, &live, call, table).await?;
     let names: Vec<&str> = asked.outputs.iter().map(|output| output.name.as_str()).collect();
     let wanted = tensors::wanted(&answered.answers.outputs, &names).map_err(Status::invalid_argument)?;

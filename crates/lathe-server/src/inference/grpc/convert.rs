@@ -1,14 +1,37 @@
 //! Tensors between gRPC's messages and ours.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use lathe_api::inference::{
-    ConfigType, InferStatistics, InferTensor, InferTensorContents, ModelStatistics, StatisticDuration,
+    ConfigType, InferParameter, InferStatistics, InferTensor, InferTensorContents, ModelStatistics,
+    ParameterChoice, StatisticDuration,
 };
-use lathe_serving::{Output, Values};
+use lathe_serving::{Output, ParamSchema, Values};
+use serde_json::Value;
 
 use super::super::statistics::Statistics;
 use super::super::tensor::{self, Data, Datatype, Tensor};
+
+/// Those parameters that are params of the model.
+pub(super) fn params(parameters: &HashMap<String, InferParameter>, known: Option<&ParamSchema>) -> Value {
+    let Some(known) = known.filter(|_| !parameters.is_empty()) else {
+        return Value::Null;
+    };
+    let value = |parameter: &InferParameter| match &parameter.choice {
+        None => Value::Null,
+        Some(ParameterChoice::Bool(flag)) => Value::from(*flag),
+        Some(ParameterChoice::Int64(number)) => Value::from(*number),
+        Some(ParameterChoice::Uint64(number)) => Value::from(*number),
+        Some(ParameterChoice::Double(number)) => Value::from(*number),
+        Some(ParameterChoice::String(text)) => Value::from(text.as_str()),
+    };
+    let ours = parameters.iter().filter(|(name, _)| known.has(name));
+    Value::Object(
+        ours.map(|(name, parameter)| (name.clone(), value(parameter)))
+            .collect(),
+    )
+}
 
 /// The request's tensors: all raw, in their order, or all typed.
 pub(super) fn tensors(inputs: Vec<InferTensor>, raw: &[Vec<u8>]) -> Result<Vec<Tensor>, String> {

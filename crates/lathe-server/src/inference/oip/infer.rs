@@ -48,6 +48,8 @@ async fn reply(
         request::read(length, body, model.signature().names()).map_err(ErrorReply::bad)?;
     asked.limit(request.timeout_us());
     let table = tensors::table(tensors, model.signature(), model.inputs()).map_err(ErrorReply::bad)?;
+    let table =
+        tensors::with_params(table, request.params(model.params()), model).map_err(ErrorReply::bad)?;
     let answered = answer::answer(deployments, &live, asked, table).await?;
     respond(&live, &request, &answered)
 }

@@ -1,5 +1,6 @@
 //! A request's body: JSON, and raw tensors behind it.
 
+use lathe_serving::ParamSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -43,6 +44,16 @@ impl Request {
             .and_then(|asked| flag(&asked.parameters, "binary_data"))
             .or(flag(&self.parameters, "binary_data_output"))
             .unwrap_or(false)
+    }
+
+    /// Those parameters that are params of the model.
+    pub(super) fn params(&self, known: Option<&ParamSchema>) -> Value {
+        let Some(known) = known.filter(|_| !self.parameters.is_empty()) else {
+            return Value::Null;
+        };
+        let mut params = self.parameters.clone();
+        params.retain(|name, _| known.has(name));
+        Value::Object(params)
     }
 
     /// Triton's `timeout`, in microseconds.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
 use lathe_server::inference::LoadedGraph;
-use lathe_serving::{Answers, Model, Runtimes, Signature, Table};
+use lathe_serving::{Answers, Model, ParamSchema, Runtimes, Signature, Table};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Runtime;
 
@@ -78,6 +78,14 @@ impl Answering {
         match &self.what {
             What::Model(model) => model.signature(),
             What::Graph(graph, _) => graph.signature(),
+        }
+    }
+
+    /// What params it takes; a graph takes none.
+    pub fn params(&self) -> Option<&ParamSchema> {
+        match &self.what {
+            What::Model(model) => model.facts().params(),
+            What::Graph(..) => None,
         }
     }
 

@@ -12,8 +12,8 @@ use lathe_parquet::{Assembly, Cells, Field};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::Format;
 use super::write::{Body, Written};
+use super::Format;
 use crate::exit::hinted;
 
 /// How often what is written is made safe.
@@ -55,7 +55,7 @@ mod packed {
 struct Of {
     /// Name, size and time of the rows' file.
     input: (PathBuf, u64, SystemTime),
-    /// What tells the model from others: see `Answering::identity`.
+    /// What tells the model and its params from others: see `Answering::identity`.
     model: String,
 }
 
@@ -143,7 +143,7 @@ fn differing(before: &[Field], now: &[Field]) -> Option<(String, String)> {
 }
 
 impl Journal {
-    /// Goes on with what an earlier run left of the same model and the same rows, else begins anew.
+    /// Goes on with what an earlier run left of the same model, params and rows, else begins anew.
     pub fn open(model: &str, input: &Path, output: &Path, format: Format) -> anyhow::Result<Self> {
         let beside = |end: &str| {
             let mut name = output.as_os_str().to_owned();

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::Call;
 use crate::exit::{Outcome, hinted};
@@ -23,6 +23,9 @@ use answering::Answering;
 use journal::Journal;
 use read::{Piece, Reader};
 use write::Written;
+
+/// Params by their names.
+type Params = Map<String, Value>;
 
 /// Pieces that are read ahead of the one that is written, for each thread.
 const AHEAD: usize = 4;
@@ -39,6 +42,7 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 ///   lathe predict model.ubj rows.parquet -o answers.jsonl
 ///   lathe predict models:/bike-demand@champion rows.parquet -o answers.parquet
 ///   lathe predict graph:/score rows.csv -o answers.csv
+///   lathe predict ./model rows.csv -o answers.csv --param horizon=3 --param 'levels=[0.1, 0.9]'
 ///   lathe predict ./model rows.data --from parquet -o answers.parquet
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -60,8 +64,17 @@ pub struct Args {
     /// Rows that are answered at once; one thread for each core if absent.
     #[arg(short, long, value_name = "THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
+    /// A param of the model, for all rows: `NAME=VALUE`, where the value is JSON, or else text; may be said several times.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    params: Vec<(String, Value)>,
     #[command(flatten)]
     runtimes: RuntimeArgs,
+}
+
+fn param(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("it is not `NAME=VALUE`")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    Ok((name.to_owned(), value))
 }
 
 /// How rows are written down.
@@ -98,14 +111,19 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let (read, write) = (format(args.from, &args.input)?, format(args.to, &args.output)?);
     let (input, output) = (at(&args.input), at(&args.output));
     let model = Answering::open(call, &args.model, args.runtimes.runtimes()?)?;
+    let params = params(args.params, &model)?;
     let threads = model.threads(args.jobs);
-    let mut journal = Journal::open(&model.identity, &input, &output, write)?;
+    let identity = match &params {
+        None => model.identity.clone(),
+        Some(params) => format!("{} {}", model.identity, serde_json::to_string(params)?),
+    };
+    let mut journal = Journal::open(&identity, &input, &output, write)?;
     let resumed = journal.done.rows;
     let rows = match answer(
         &model,
         &input,
-        read,
-        write,
+        (read, write),
+        params.as_ref(),
         threads,
         &mut journal,
         call.quiet || call.json,
@@ -135,12 +153,33 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// What is said of params, as the model takes it. A name that it does not know is a mistake here, where nobody sends the
+/// same to other models.
+fn params(said: Vec<(String, Value)>, model: &Answering) -> anyhow::Result<Option<Params>> {
+    if said.is_empty() {
+        return Ok(None);
+    }
+    let Some(schema) = model.params() else {
+        return Err(anyhow!(
+            "the model's signature has no params; leave out `--param`"
+        ));
+    };
+    if let Some((name, _)) = said.iter().find(|(name, _)| !schema.has(name)) {
+        let known: Vec<&str> = schema.names().collect();
+        return Err(anyhow!(
+            "the model has no param `{name}`; it has {}",
+            known.join(", ")
+        ));
+    }
+    Ok(Some(schema.check(said.into_iter().collect())?.params))
+}
+
 /// Reads pieces, answers them on several threads, and writes them in their order; tells how many rows there are.
 fn answer(
     model: &Answering,
     input: &Path,
-    read: Format,
-    write: Format,
+    (read, write): (Format, Format),
+    params: Option<&Params>,
     threads: usize,
     journal: &mut Journal,
     quiet: bool,
@@ -173,7 +212,7 @@ fn answer(
         });
         for _ in 0..threads {
             let (to_answer, answered) = (to_answer.clone(), answered.clone());
-            scope.spawn(move || work(model, write, &to_answer, &answered));
+            scope.spawn(move || work(model, write, params, &to_answer, &answered));
         }
         drop((to_answer, answered));
         let mut waiting = BTreeMap::new();
@@ -196,6 +235,7 @@ fn answer(
 fn work(
     model: &Answering,
     write: Format,
+    params: Option<&Params>,
     pieces: &Mutex<Receiver<Piece>>,
     answered: &Sender<(usize, anyhow::Result<Written>)>,
 ) {
@@ -207,7 +247,7 @@ fn work(
         let Ok(piece) = next else { return };
         let index = piece.index;
         // Without its answer the others would wait for ever.
-        let done = catch_unwind(AssertUnwindSafe(|| one(model, write, piece)))
+        let done = catch_unwind(AssertUnwindSafe(|| one(model, write, params, piece)))
             .unwrap_or_else(|_| Err(anyhow!("the model broke off")));
         if answered.send((index, done)).is_err() {
             return;
@@ -215,11 +255,11 @@ fn work(
     }
 }
 
-fn one(model: &Answering, write: Format, piece: Piece) -> anyhow::Result<Written> {
+fn one(model: &Answering, write: Format, params: Option<&Params>, piece: Piece) -> anyhow::Result<Written> {
     let place = format!("in the {} rows after row {}", piece.rows(), piece.first_row);
     let answers = piece
         .table(model.signature())
-        .and_then(|table| model.predict(table))
+        .and_then(|table| model.predict(table.with_params(params.cloned())))
         .context(place)?;
     Written::new(&answers, write, &piece)
 }

@@ -179,6 +179,11 @@ impl Piece {
                     let record = serde_json::from_str(&without_bare_nan(text));
                     records.push(record.with_context(|| format!("row {row} is no JSON object"))?);
                 }
+                let is_nested = |value: &Value| value.is_array() || value.is_object();
+                if signature.reads_sent() && records.iter().flat_map(Map::values).any(is_nested) {
+                    let records = records.into_iter().map(Value::Object).collect();
+                    return Ok(Table::of_sent("dataframe_records", records));
+                }
                 Ok(Table::from_records(&records, signature)?)
             }
         }
