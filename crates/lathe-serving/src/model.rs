@@ -64,6 +64,12 @@ impl Facts {
         self.params.as_ref()
     }
 
+    /// Whether requests of both are read the same.
+    pub fn is_asked_as(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+            || self.signature == other.signature && self.inputs == other.inputs && self.params == other.params
+    }
+
     /// The columns' names in its order.
     pub fn input_names(&self) -> &[String] {
         &self.input_names

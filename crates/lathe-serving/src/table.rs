@@ -256,8 +256,13 @@ impl Table {
         Ok(table)
     }
 
-    /// Takes numbers, row-major in the model's order, for a model that takes numbers only; missing is NaN.
-    pub fn from_numbers(rows: usize, values: Vec<f64>, signature: &Signature) -> Result<Self, PredictError> {
+    /// Takes numbers, row-major in the model's order, for a model that takes numbers only; missing is NaN. Each is cast to
+    /// its column's type, as in any other form.
+    pub fn from_numbers(
+        rows: usize,
+        mut values: Vec<f64>,
+        signature: &Signature,
+    ) -> Result<Self, PredictError> {
         let found;
         let is_open = signature.is_open();
         let signature = if is_open {
@@ -286,6 +291,14 @@ impl Table {
                 "{} values are not {rows} rows of {width}",
                 values.len()
             )));
+        }
+        for (column, spec) in signature.inputs.iter().enumerate() {
+            if spec.kind == ColumnType::Double {
+                continue;
+            }
+            for (row, value) in values.iter_mut().skip(column).step_by(width).enumerate() {
+                *value = cast(spec.kind, *value).ok_or_else(|| wrong(spec, row, &Value::from(*value)))?;
+            }
         }
         Ok(Self {
             names: signature.shared_names(),

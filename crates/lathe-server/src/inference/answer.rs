@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use lathe_serving::{Answers, PredictError, Table};
+use lathe_serving::{Answers, Facts, PredictError, Table};
 use lathe_types::deployments::Role;
 use lathe_types::samples::Sample;
 use lathe_types::{Millis, PredictionId};
@@ -222,14 +222,14 @@ fn timeout(text: &str) -> Option<Duration> {
         .then(|| Duration::from_secs_f64(seconds.min(TIMEOUT_MAX.as_secs_f64())))
 }
 
-/// Answers a table of rows.
-pub(super) async fn answer(
+/// Answers a request. `read` makes its rows the table that a model takes: the versions of a split may take different
+/// columns, and then each is asked what the request holds for it.
+pub(super) async fn answer<E: From<Refusal>>(
     deployments: &Deployments,
     live: &Arc<Live>,
     request: Request,
-    table: Table,
-) -> Result<Answered, Refusal> {
-    let started = Instant::now();
+    mut read: impl FnMut(&Facts) -> Result<Table, E>,
+) -> Result<Answered, E> {
     let bits = uuid::Uuid::now_v7().as_u128();
     let id = PredictionId::from_bits(bits);
     // Only the low 32 bits are drawn anew for each id: above them is a counter that starts anew each millisecond, and
@@ -239,26 +239,53 @@ pub(super) async fn answer(
         Some(entity) => mixed(&live.name, entity),
     };
     let draw = f64::from(low) / (1u64 << 32) as f64;
-    let not_ready = || Refusal::NotReady(live.not_ready());
     let asked = match request.version {
         Some(version) => live.of_version(version),
         None => live.pick(draw),
     };
-    let mut target = asked.ok_or_else(not_ready)?;
-    let table = Arc::new(table);
+    let mut target = asked.ok_or_else(|| Refusal::NotReady(live.not_ready()))?;
     let now = deployments.inner.now;
-    let mut answers = ask(target, &table, draw, request.deadline, now).await;
-    if target.role == Role::Canary
-        && request.version.is_none()
+    let stable = live.stable_model_or_refuse()?;
+    // A version that could not be loaded says so when it is asked.
+    let mut facts = target.facts().unwrap_or(stable);
+    let started = Instant::now();
+    let stands_in = target.role == Role::Canary && request.version.is_none();
+    let (mut table, mut answers) = match read(facts) {
+        Ok(table) => {
+            let table = Arc::new(table);
+            let answers = ask(target, &table, draw, request.deadline, now).await;
+            (table, answers)
+        }
+        Err(error) if !stands_in || facts.is_asked_as(stable) => return Err(error),
+        Err(_) => {
+            // A request that fits neither is its caller's mistake, one that only fits the stable version the canary's.
+            let table = Arc::new(read(stable)?);
+            facts = stable;
+            (table, Err(misfit(target, started.elapsed(), now)))
+        }
+    };
+    if stands_in
         && answers.as_ref().is_err_and(Refusal::is_failure)
-        && let Some(stable) = live.of_role(Role::Stable)
+        && let Some(instead) = live.of_role(Role::Stable)
     {
-        target = stable;
-        answers = ask(stable, &table, draw, request.deadline, now).await;
+        if !facts.is_asked_as(stable) {
+            table = Arc::new(read(stable)?);
+            facts = stable;
+        }
+        target = instead;
+        answers = ask(instead, &table, draw, request.deadline, now).await;
     }
     let (answers, members) = answers?;
-    if target.role == Role::Stable && live.of_role(Role::Shadow).is_some() {
-        shadow(live, &table, draw, now);
+    if target.role == Role::Stable
+        && let Some(shadow) = live.of_role(Role::Shadow)
+    {
+        match shadow.facts() {
+            Some(its) if !its.is_asked_as(facts) => match read(its) {
+                Ok(table) => copy(live, &Arc::new(table), draw, now),
+                Err(_) => drop(misfit(shadow, Duration::ZERO, now)),
+            },
+            _ => copy(live, &table, draw, now),
+        }
     }
     let answered = Answered {
         id,
@@ -276,6 +303,21 @@ pub(super) async fn answer(
         started.elapsed(),
     );
     Ok(answered)
+}
+
+/// Counts a request that a version cannot be asked, as it takes other columns than the one that it is to replace.
+fn misfit(target: &LiveTarget, took: Duration, now: fn() -> Millis) -> Refusal {
+    let refusal = Refusal::Failed(format!(
+        "version {} takes other columns than the request holds",
+        target.version
+    ));
+    if let Ok(model) = &target.model {
+        model
+            .totals()
+            .answered(Some(Reason::from(&refusal)), took, now().0);
+    }
+    target.count(true, took.as_micros() as u64);
+    refusal
 }
 
 /// A draw that is the same for an entity in every process: FNV-1a, its bits mixed as by SplitMix64.
@@ -335,7 +377,7 @@ async fn predict(
 }
 
 /// Lets the shadow see the request, aside; while too many copies wait for it already, it misses some.
-fn shadow(live: &Arc<Live>, table: &Arc<Table>, draw: f64, now: fn() -> Millis) {
+fn copy(live: &Arc<Live>, table: &Arc<Table>, draw: f64, now: fn() -> Millis) {
     let Ok(permit) = live.shadow_places.clone().try_acquire_owned() else {
         return;
     };

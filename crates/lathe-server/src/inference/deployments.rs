@@ -400,13 +400,25 @@ impl Live {
     /// The model that says what requests look like: the stable one's.
     pub(super) fn stable_model(&self) -> Option<&Arc<Facts>> {
         let stable = self.of_role(Role::Stable).or(self.targets.first())?;
-        stable.model.as_ref().ok().map(Answerer::facts)
+        stable.facts()
     }
 
     /// As [`Live::stable_model`]; without one nobody can be answered.
     pub(super) fn stable_model_or_refuse(&self) -> Result<&Arc<Facts>, Refusal> {
         self.stable_model()
             .ok_or_else(|| Refusal::NotReady(self.not_ready()))
+    }
+
+    /// What this version is, or the stable one if none is named.
+    pub(super) fn model_of(&self, version: Option<u32>) -> Result<&Arc<Facts>, Refusal> {
+        let Some(version) = version else {
+            return self.stable_model_or_refuse();
+        };
+        match self.of_version(version).map(|target| &target.model) {
+            Some(Ok(model)) => Ok(model.facts()),
+            Some(Err(reason)) => Err(Refusal::NotReady(reason.clone())),
+            None => Err(Refusal::NotReady(self.not_ready())),
+        }
     }
 
     /// Why nobody answers.
@@ -457,6 +469,11 @@ impl Live {
 }
 
 impl LiveTarget {
+    /// What it is, if it could be loaded.
+    pub(super) fn facts(&self) -> Option<&Arc<Facts>> {
+        self.model.as_ref().ok().map(Answerer::facts)
+    }
+
     pub(super) fn count(&self, failed: bool, micros: u64) {
         let mut counters = self
             .counters

@@ -143,9 +143,13 @@ async fn reply(
     body: &[u8],
 ) -> Result<Response, ScoringError> {
     let request = Request::of_headers(headers).map_err(ScoringError::bad_request)?;
-    let table = read(headers, body, live.stable_model_or_refuse()?)?;
-    let rows = table.rows();
-    let answered = answer(deployments, live, request, table).await?;
+    let mut rows = 0;
+    let read = |model: &Facts| {
+        let table = read(headers, body, model)?;
+        rows = table.rows();
+        Ok::<_, ScoringError>(table)
+    };
+    let answered = answer(deployments, live, request, read).await?;
     let ids: Vec<String> = (0..rows)
         .map(|row| answered.id.row(row, rows).to_string())
         .collect();

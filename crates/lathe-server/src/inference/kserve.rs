@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use lathe_serving::Facts;
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, Refusal, Request};
@@ -96,11 +97,18 @@ async fn predict(
         true => ("instances", "predictions"),
         false => ("inputs", "outputs"),
     };
-    let rows = body
+    let mut rows = body
         .remove(form)
         .ok_or_else(|| ErrorReply::bad("the body must hold `instances`, or `inputs`"))?;
-    let table = tensors(rows, form, live.stable_model_or_refuse()?.signature())?;
-    let answered = answer::answer(deployments, &live, request, table).await?;
+    let several = 1 < live.targets.len();
+    let read = |model: &Facts| {
+        let rows = match several {
+            true => rows.clone(),
+            false => rows.take(),
+        };
+        tensors(rows, form, model.signature()).map_err(ErrorReply::from)
+    };
+    let answered = answer::answer(deployments, &live, request, read).await?;
     let told = answered.headers();
     Ok((told, Json(HashMap::from([(answered_as, &answered.answers)]))).into_response())
 }

@@ -11,6 +11,7 @@ use lathe_api::inference::{
     RepositoryIndexResponse, RepositoryModelRequest, ServerLiveResponse, ServerMetadataResponse,
     ServingStatus, TensorMetadata,
 };
+use lathe_serving::Facts;
 use tonic::{Request, Status};
 
 use super::super::answer::{self, Refusal};
@@ -77,13 +78,14 @@ pub(super) async fn model_ready(
     Ok(ReadyResponse { ready })
 }
 
-/// The deployment that is asked for; if a version is named, it must answer.
-fn named(all: &Deployments, asked: &ModelRequest) -> Result<Arc<Live>, Refusal> {
+/// The deployment that is asked for, and the version that is named.
+fn named(all: &Deployments, asked: &ModelRequest) -> Result<(Arc<Live>, Option<u32>), Refusal> {
     let live = all.find(&asked.name)?;
-    if !asked.version.is_empty() {
-        live.known_version(&asked.version)?;
-    }
-    Ok(live)
+    let version = match asked.version.as_str() {
+        "" => None,
+        version => Some(live.known_version(version)?),
+    };
+    Ok((live, version))
 }
 
 pub(super) async fn model_metadata(
@@ -91,8 +93,8 @@ pub(super) async fn model_metadata(
     asked: Request<ModelRequest>,
 ) -> Result<ModelMetadataResponse, Status> {
     let asked = asked.into_inner();
-    let live = named(&all, &asked)?;
-    let model = live.stable_model_or_refuse()?;
+    let (live, version) = named(&all, &asked)?;
+    let model = live.model_of(version)?;
     let inputs = model.inputs().iter().map(|input| TensorMetadata {
         name: input.name.clone(),
         datatype: input.datatype.into(),
@@ -117,8 +119,8 @@ pub(super) async fn model_config(
     asked: Request<ModelRequest>,
 ) -> Result<ModelConfigResponse, Status> {
     let asked = asked.into_inner();
-    let live = named(&all, &asked)?;
-    let model = live.stable_model_or_refuse()?;
+    let (live, version) = named(&all, &asked)?;
+    let model = live.model_of(version)?;
     let input = model.inputs().iter().map(|input| ModelInput {
         name: input.name.clone(),
         data_type: convert::config_type(input.datatype),
@@ -176,14 +178,20 @@ pub(super) async fn infer(
         .and_then(|value| convert::timeout(value.to_str().ok()?));
     call.limit(timeout.map(|timeout: Duration| timeout.as_micros() as u64));
     call.limit(timeout_us(&asked));
-    let model = live.stable_model_or_refuse()?;
-    let inputs =
+    let mut inputs =
         convert::tensors(asked.inputs, &asked.raw_input_contents).map_err(Status::invalid_argument)?;
-    let table =
-        tensors::table(inputs, model.signature(), model.inputs()).map_err(Status::invalid_argument)?;
-    let params = convert::params(&asked.parameters, model.params());
-    let table = tensors::with_params(table, params, model).map_err(Status::invalid_argument)?;
-    let answered = answer::answer(&all, &live, call, table).await?;
+    let several = 1 < live.targets.len();
+    let read = |model: &Facts| {
+        let inputs = match several {
+            true => inputs.clone(),
+            false => std::mem::take(&mut inputs),
+        };
+        let table =
+            tensors::table(inputs, model.signature(), model.inputs()).map_err(Status::invalid_argument)?;
+        let params = convert::params(&asked.parameters, model.params());
+        tensors::with_params(table, params, model).map_err(Status::invalid_argument)
+    };
+    let answered = answer::answer(&all, &live, call, read).await?;
     let names: Vec<&str> = asked.outputs.iter().map(|output| output.name.as_str()).collect();
     let wanted = tensors::wanted(&answered.answers.outputs, &names).map_err(Status::invalid_argument)?;
     // Answers come as their requests do: raw, or as typed contents.

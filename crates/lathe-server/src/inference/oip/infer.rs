@@ -1,7 +1,7 @@
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use lathe_serving::Values;
+use lathe_serving::{Facts, Values};
 use serde::Serialize;
 
 use super::super::answer::{self, Answered, Request as Asked};
@@ -40,17 +40,22 @@ async fn reply(
 ) -> Result<Response, ErrorReply> {
     let live = deployments.find(name)?;
     let version = version.map(|text| live.known_version(text)).transpose()?;
-    let model = live.stable_model_or_refuse()?;
     let mut asked = Asked::of_headers(headers).map_err(ErrorReply::bad)?;
     asked.version = version;
     let length = header_length(headers, body)?;
-    let (request, tensors) =
-        request::read(length, body, model.signature().names()).map_err(ErrorReply::bad)?;
+    let names = live.stable_model_or_refuse()?.signature().names();
+    let (request, mut tensors) = request::read(length, body, names).map_err(ErrorReply::bad)?;
     asked.limit(request.timeout_us());
-    let table = tensors::table(tensors, model.signature(), model.inputs()).map_err(ErrorReply::bad)?;
-    let table =
-        tensors::with_params(table, request.params(model.params()), model).map_err(ErrorReply::bad)?;
-    let answered = answer::answer(deployments, &live, asked, table).await?;
+    let several = 1 < live.targets.len();
+    let read = |model: &Facts| {
+        let tensors = match several {
+            true => tensors.clone(),
+            false => std::mem::take(&mut tensors),
+        };
+        let table = tensors::table(tensors, model.signature(), model.inputs()).map_err(ErrorReply::bad)?;
+        tensors::with_params(table, request.params(model.params()), model).map_err(ErrorReply::bad)
+    };
+    let answered = answer::answer(deployments, &live, asked, read).await?;
     respond(&live, &request, &answered)
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn model(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ErrorReply> {
-    metadata(&*deployments.find(&name)?)
+    metadata(&*deployments.find(&name)?, None)
 }
 
 pub(super) async fn version(
@@ -43,12 +43,11 @@ pub(super) async fn version(
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<Value>, ErrorReply> {
     let live = deployments.find(&name)?;
-    live.known_version(&version)?;
-    metadata(&live)
+    metadata(&live, Some(live.known_version(&version)?))
 }
 
-fn metadata(live: &Live) -> Result<Json<Value>, ErrorReply> {
-    let model = live.stable_model_or_refuse()?;
+fn metadata(live: &Live, version: Option<u32>) -> Result<Json<Value>, ErrorReply> {
+    let model = live.model_of(version)?;
     let inputs: Vec<Value> = model
         .inputs()
         .iter()
@@ -130,7 +129,7 @@ pub(super) async fn config(
     State(deployments): State<Deployments>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ErrorReply> {
-    configuration(&*deployments.find(&name)?)
+    configuration(&*deployments.find(&name)?, None)
 }
 
 pub(super) async fn version_config(
@@ -138,13 +137,12 @@ pub(super) async fn version_config(
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<Value>, ErrorReply> {
     let live = deployments.find(&name)?;
-    live.known_version(&version)?;
-    configuration(&live)
+    configuration(&live, Some(live.known_version(&version)?))
 }
 
 /// What Triton's model configuration says of a model, as far as it has a meaning here.
-fn configuration(live: &Live) -> Result<Json<Value>, ErrorReply> {
-    let model = live.stable_model_or_refuse()?;
+fn configuration(live: &Live, version: Option<u32>) -> Result<Json<Value>, ErrorReply> {
+    let model = live.model_of(version)?;
     let inputs: Vec<Value> = model
         .inputs()
         .iter()

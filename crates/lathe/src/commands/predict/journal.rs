@@ -12,8 +12,8 @@ use lathe_parquet::{Assembly, Cells, Field};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::write::{Body, Written};
 use super::Format;
+use super::write::{Body, Written};
 use crate::exit::hinted;
 
 /// How often what is written is made safe.
