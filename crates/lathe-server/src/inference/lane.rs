@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -300,9 +301,10 @@ impl Served {
 
     fn predict_here(&self, model: &Model, table: &Table) -> Result<Answers, Refusal> {
         let started = Instant::now();
-        let answers = model.predict(table);
+        // A fault of ours in one model is that model's failure: the connection, and the others, go on.
+        let answers = catch_unwind(AssertUnwindSafe(|| model.predict(table)));
         let took = started.elapsed();
-        match answers {
+        match answers.unwrap_or_else(|_| Err(PredictError::Failed("the model broke off".into()))) {
             Ok(answers) => {
                 self.learn(table.rows(), took);
                 self.totals.executed(table.rows(), took);
