@@ -77,6 +77,8 @@ export interface Target {
   /** Share of the answers, 0 to 1; zero for a shadow. */
   weight: number
   fault: Fault | null
+  /** Whether answering executes what the model holds. */
+  executes_code: boolean
 }
 
 export type RolloutState = 'running' | 'promoted' | 'rolled_back'

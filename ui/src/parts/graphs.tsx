@@ -5,6 +5,7 @@ import { Link } from '@tanstack/react-router'
 import { graphs } from '../api/queries'
 import type { Graph } from '../api/types'
 import { kindOf, membersOf, stateOf, togetherInWords, trafficInWords, type GraphMember } from '../words/graphs'
+import { EXECUTES_CODE } from '../words/loop'
 import { Alias, Badge } from './badge'
 import { Prose } from './prose'
 import { Table } from './table'
@@ -33,7 +34,7 @@ function Entry({ graph }: { graph: Graph }) {
         <h3 id={`graph-${name}-title`}>{name}</h3>
         <span className="badge tone-plain">{kindOf(graph)}</span>
         <Badge of={stateOf(graph)} />
-        {executes_code && <span className="badge tone-warn">executes code</span>}
+        {executes_code && <span className="badge tone-warn">{EXECUTES_CODE}</span>}
         <span className="soft push">
           version {version}, <When at={updated_at} />
         </span>

@@ -1,10 +1,9 @@
 // The steps of a rollout and where it stands.
 
 import type { Deployment, Rollout } from '../api/types'
-import { ROLLOUT_STATES, stepInWords } from '../words/loop'
+import { faultInWords, ROLLOUT_STATES, stepInWords } from '../words/loop'
 import { Badge } from './badge'
 import { Prose } from './prose'
-import { faultInWords } from './split'
 import { When } from './when'
 
 export function Steps({ deployment, rollout }: { deployment: Deployment; rollout: Rollout }) {

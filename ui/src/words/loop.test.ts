@@ -1,8 +1,14 @@
 import { expect, test } from 'vitest'
 import type { Alert, ColumnVerdict, Deployment, Outcome, Target, Window } from '../api/types'
-import { answersInWords, driftInWords, foremost, stepInWords, versionSpans } from './loop'
+import { answersInWords, driftInWords, foremost, stepInWords, versionSpans, warningsOf } from './loop'
 
-const target = (version: number, role: Target['role'], weight: number): Target => ({ version, role, weight, fault: null })
+const target = (version: number, role: Target['role'], weight: number): Target => ({
+  version,
+  role,
+  weight,
+  fault: null,
+  executes_code: false,
+})
 
 test('who answers, in one sentence', () => {
   const words = (stable: number | null, ...targets: Target[]) => answersInWords({ stable, targets } as Deployment)
@@ -10,6 +16,17 @@ test('who answers, in one sentence', () => {
   expect(words(3, target(3, 'stable', 1))).toBe('Version 3 answers.')
   expect(words(3, target(3, 'stable', 0.95), target(4, 'canary', 0.05))).toBe('Version 3 answers; version 4 takes 5 % as a canary.')
   expect(words(3, target(3, 'stable', 1), target(4, 'shadow', 0))).toBe('Version 3 answers; version 4 sees copies as a shadow.')
+})
+
+test('a version says which fault is rehearsed on it, and that it executes code', () => {
+  const stable = target(3, 'stable', 1)
+  const fault = { delay_ms: 40, error_share: 0.2 }
+  expect(warningsOf(stable)).toEqual([])
+  expect(warningsOf({ ...stable, executes_code: true })).toEqual(['executes code'])
+  expect(warningsOf({ ...stable, fault, executes_code: true })).toEqual([
+    'rehearsed fault: 40 ms delay, 20 % errors',
+    'executes code',
+  ])
 })
 
 test('the steps of a rollout read as they are written', () => {

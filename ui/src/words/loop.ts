@@ -1,6 +1,6 @@
 // Deployments, rollouts, windows and alerts in words.
 
-import type { Alert, Cause, Deployment, GateOutcome, Outcome, Role, Rollout, RolloutStep, RunStatus, Window } from '../api/types'
+import type { Alert, Cause, Deployment, Fault, GateOutcome, Outcome, Role, Rollout, RolloutStep, RunStatus, Target, Window } from '../api/types'
 import type { Tone } from './events'
 import { count, percent } from './format'
 
@@ -70,6 +70,19 @@ export function answersInWords({ stable, targets }: Deployment): string {
       role === 'canary' ? `version ${version} takes ${percent(weight)} as a canary` : `version ${version} sees copies as a shadow`,
     )
   return [`Version ${stable} answers`, ...others].join('; ') + '.'
+}
+
+/** Of a version, or of a graph, whose answers execute what a model holds. */
+export const EXECUTES_CODE = 'executes code'
+
+/** What to know of a version beside its share. */
+export function warningsOf({ fault, executes_code }: Target): string[] {
+  return [fault && faultInWords(fault), executes_code && EXECUTES_CODE].filter((warning) => typeof warning === 'string')
+}
+
+export function faultInWords({ delay_ms, error_share }: Fault): string {
+  const effects = [delay_ms > 0 && `${delay_ms} ms delay`, error_share > 0 && `${percent(error_share)} errors`]
+  return `rehearsed fault: ${effects.filter(Boolean).join(', ') || 'none'}`
 }
 
 /** "2 of 8 columns moved (25 %)" */

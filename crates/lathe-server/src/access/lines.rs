@@ -535,6 +535,7 @@ const fn repository(path: &'static str) -> Rule {
 const INFERENCE: &[Rule] = &[
     infer("GET", "/v2"),
     infer("GET", "/v2/"),
+    infer("GET", "/v2/openapi.json"),
     infer("GET", "/v2/models"),
     infer("GET", "/v2/models/stats"),
     infer("GET", "/v2/models/{name}"),

@@ -14,6 +14,7 @@ mod lane;
 mod loaded_graph;
 mod metrics;
 mod oip;
+mod openapi;
 mod payloads;
 mod sent;
 mod shelf;
@@ -59,6 +60,7 @@ where
         .merge(grpc::routes())
         .merge(invocations::routes())
         .merge(kserve::routes())
+        .merge(openapi::routes())
         // Layers added one by one would each box the future of every request.
         .layer(
             ServiceBuilder::new()
