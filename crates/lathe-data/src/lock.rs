@@ -27,13 +27,36 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Keeps `dvc` and other `lathe` processes from changing the repository while it lives.
 #[derive(Debug)]
 pub struct RepoLock {
+    /// Where DVC writes down what its running stages read and write.
+    stages: PathBuf,
     _file: File,
 }
 
 impl RepoLock {
-    /// Takes `.dvc/tmp/lock`, which every command of DVC holds, and looks whether a running stage of DVC, which lets
-    /// go of it, reads or writes one of `paths` (absolute). Waits for three seconds, as DVC does.
-    pub fn acquire(repo: &Repo, paths: &[&Path]) -> Result<Self> {
+    /// Takes `.dvc/tmp/lock`, which every command of DVC holds. Waits for three seconds, as DVC does. What is read
+    /// before may have changed: whoever goes by what the repository's files say reads them after this.
+    pub fn acquire(repo: &Repo) -> Result<Self> {
+        let started = Instant::now();
+        loop {
+            if let Some(lock) = Self::try_acquire(repo)? {
+                return Ok(lock);
+            }
+            if PATIENCE <= started.elapsed() && !WAITS.load(Ordering::Relaxed) {
+                return Err(Self::locked(repo));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// What is told of somebody else who holds the lock.
+    pub fn locked(repo: &Repo) -> Error {
+        let path = repo.tmp().join("lock");
+        let holder = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
+        Error::Locked { path, holder }
+    }
+
+    /// The same as [`RepoLock::acquire`], but without waiting; `None` if somebody else holds it.
+    pub fn try_acquire(repo: &Repo) -> Result<Option<Self>> {
         let folder = repo.tmp();
         fs::create_dir_all(&folder).map_err(Error::write(&folder))?;
         let path = folder.join("lock");
@@ -44,32 +67,28 @@ impl RepoLock {
             .truncate(false)
             .open(&path)
             .map_err(Error::write(&path))?;
-        let started = Instant::now();
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(rustix::io::Errno::WOULDBLOCK)
-                    if started.elapsed() < PATIENCE || WAITS.load(Ordering::Relaxed) =>
-                {
-                    std::thread::sleep(PAUSE)
-                }
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    let holder = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
-                    return Err(Error::Locked { path, holder });
-                }
-                Err(errno) => return Err(Error::write(&path)(errno.into())),
-            }
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(errno) => return Err(Error::write(&path)(errno.into())),
         }
         // As DVC's own: whoever is kept out may read who holds it.
         let note = format!(" {}\n", std::process::id());
         file.seek(SeekFrom::Start(0)).map_err(Error::write(&path))?;
         file.set_len(0).map_err(Error::write(&path))?;
         file.write_all(note.as_bytes()).map_err(Error::write(&path))?;
-        check_stages(&folder.join("rwlock"), paths)?;
         // Whoever holds the lock is the only one who works here.
         remove_abandoned(&folder);
         remove_abandoned(repo.cache().folder());
-        Ok(Self { _file: file })
+        Ok(Some(Self {
+            stages: folder.join("rwlock"),
+            _file: file,
+        }))
+    }
+
+    /// Looks whether a running stage of DVC, which lets go of the lock, reads or writes one of `paths` (absolute).
+    pub fn refuse_busy(&self, paths: &[&Path]) -> Result<()> {
+        check_stages(&self.stages, paths)
     }
 }
 
@@ -132,8 +151,8 @@ mod tests {
     fn one_at_a_time_and_not_while_a_stage_of_dvc_runs() {
         let folder = tempfile::tempdir().unwrap();
         let repo = Repo::init(folder.path()).unwrap();
-        let held = RepoLock::acquire(&repo, &[]).unwrap();
-        let error = RepoLock::acquire(&repo, &[]).unwrap_err();
+        let held = RepoLock::acquire(&repo).unwrap();
+        let error = RepoLock::acquire(&repo).unwrap_err();
         assert!(
             matches!(error, Error::Locked { ref holder, .. } if *holder == std::process::id().to_string())
         );
@@ -143,11 +162,12 @@ mod tests {
         let owner = serde_json::json!({ "pid": 1, "cmd": "dvc repro" });
         let owners = serde_json::json!({ "write": { data.to_str().unwrap(): owner }, "read": {} });
         fs::write(repo.tmp().join("rwlock"), owners.to_string()).unwrap();
+        let held = RepoLock::acquire(&repo).unwrap();
         let inside = data.join("file");
         assert!(matches!(
-            RepoLock::acquire(&repo, &[&inside]),
+            held.refuse_busy(&[&inside]),
             Err(Error::Busy { pid: 1, .. })
         ));
-        assert!(RepoLock::acquire(&repo, &[&repo.root().join("other")]).is_ok());
+        assert!(held.refuse_busy(&[&repo.root().join("other")]).is_ok());
     }
 }

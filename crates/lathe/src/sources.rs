@@ -39,18 +39,18 @@ impl Settled {
     }
 }
 
-/// Brings everything that the selected stages are made of into order.
+/// Brings everything that the selected stages are made of into order, under the repository's lock; without it nothing
+/// is changed, and it is only said what would be.
 pub fn prepare(
     call: &Call,
     repo: &Repo,
     pipelines: &Project,
     options: &mut ExecuteOptions,
     pulls: bool,
-    rehearsal: bool,
+    lock: Option<&RepoLock>,
 ) -> anyhow::Result<Vec<Settled>> {
-    if pulls && !rehearsal {
-        let data = Data::open(call)?;
-        let _lock = data.lock()?;
+    if let Some(lock) = lock.filter(|_| pulls) {
+        let data = Data::under(lock, &call.folder)?;
         let count = pull(&data, pipelines, &options.selection, options.run_cache)?;
         if 0 < count && !call.json {
             println!("{count} files fetched");
@@ -60,19 +60,18 @@ pub fn prepare(
     if !options.commit {
         return Ok(Vec::new());
     }
-    settle(repo, pipelines, &options.selection, rehearsal)
+    settle(repo, pipelines, &options.selection, lock)
 }
 
-/// Takes changed data of the sources for what they track, as `commit` does, and restores what is not there. With
-/// `rehearsal` it only says so. What the cache does not hold either is left to the stages that miss it.
+/// Takes changed data of the sources for what they track, as `commit` does, and restores what is not there. What
+/// the cache does not hold either is left to the stages that miss it.
 fn settle(
     repo: &Repo,
     project: &Project,
     selection: &Selection,
-    rehearsal: bool,
+    lock: Option<&RepoLock>,
 ) -> anyhow::Result<Vec<Settled>> {
     let mut settled = Vec::new();
-    let mut lock = None;
     for source in project.sources_of(selection)? {
         let tracked = Tracked::of_dvc_file(&source.file);
         let mut is_changed = false;
@@ -89,12 +88,10 @@ fn settle(
                 path: path.clone(),
                 change,
             });
-            if rehearsal {
+            let Some(lock) = lock else {
                 continue;
-            }
-            if lock.is_none() {
-                lock = Some(RepoLock::acquire(repo, &[&out.at])?);
-            }
+            };
+            lock.refuse_busy(&[&out.at])?;
             match &out.recorded {
                 Some(recorded) if !is_here => ops::restore(repo, recorded, &out.at)?,
                 _ => is_changed = true,

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Lets one process at a time execute the pipeline, as long as the file lives. The commands of a stage do not inherit
-/// it, and DVC's own lock stays free for them.
+/// it; DVC's own lock is let go of for them (`custody.rs`).
 pub fn only_one(repo: &Repo) -> Result<File> {
     let folder = repo.tmp();
     std::fs::create_dir_all(&folder).map_err(Error::write(&folder))?;

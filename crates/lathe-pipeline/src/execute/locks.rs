@@ -80,13 +80,14 @@ impl<'a> Locks<'a> {
         self.settled = position;
     }
 
-    /// Writes what is new unless too much time went into that already.
-    pub fn write_now_and_then(&mut self, repo: &Repo) -> Result<()> {
-        if self.spent * SHARE < self.begun.elapsed() {
+    /// Writes what is new unless too much time went into that already; says whether it did.
+    pub fn write_now_and_then(&mut self, repo: &Repo) -> Result<bool> {
+        let is_time = self.spent * SHARE < self.begun.elapsed();
+        if is_time {
             let durable = DURABLE_EVERY < self.durable_at.elapsed();
             self.write(repo, durable)?;
         }
-        Ok(())
+        Ok(is_time)
     }
 
     /// Writes what is new. A `durable` lock outlives the machine.

@@ -1,6 +1,7 @@
 //! Executing what a plan says: stages beside one another where they do not need one another, each in its own process
 //! group, the lock written as they finish.
 
+mod custody;
 mod engine;
 mod guard;
 mod locks;
@@ -334,6 +335,7 @@ pub fn execute(
     let order = project.select(&options.selection)?;
     let limits = limits_of(project, &options)?;
     let guard = guard::only_one(repo)?;
+    let custody = custody::Custody::new(repo);
     let interruption = Interruption::watch().map_err(Error::read(repo.root()))?;
     let watchdog = Watchdog::new(guard.try_clone().map_err(Error::read(repo.root()))?);
     let commands = Commands {
@@ -350,6 +352,7 @@ pub fn execute(
             options: &options,
             order: &order,
             limits: &limits,
+            custody: &custody,
             commands,
         },
         show,

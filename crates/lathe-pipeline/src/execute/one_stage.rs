@@ -5,6 +5,7 @@ use lathe_data::{Recorded, ops, remove_path};
 use lathe_types::executions::{StageExecution, StageOutcome, StageUsage, Undeclared};
 use lathe_types::project::StageSpec;
 
+use super::custody::Held;
 use super::engine::{Engine, Local, Step};
 use super::logs::StageLog;
 use super::process::{self, Ending, Interruption, Job};
@@ -146,6 +147,8 @@ pub struct Finished {
     pub entry: Option<LockEntry>,
     /// Why it failed.
     pub failure: Option<Error>,
+    /// The repository's lock, until the entry is written.
+    pub held: Option<Held>,
 }
 
 /// A stage whose turn has come.
@@ -196,9 +199,10 @@ impl OneStage<'_> {
             log: effort.log,
             undeclared: effort.undeclared,
         };
-        let (entry, failure) = match result {
-            Ok((_, entry)) => (entry, None),
-            Err(error) => (None, Some(error)),
+        let (entry, held, failure) = match result {
+            Ok((_, Some((entry, held)))) => (Some(entry), Some(held), None),
+            Ok((_, None)) => (None, None, None),
+            Err(error) => (None, None, Some(error)),
         };
         let recorded = entry.clone().or(known).unwrap_or_else(|| LockEntry {
             cmd: self.stage.cmd.clone(),
@@ -210,7 +214,24 @@ impl OneStage<'_> {
             execution: execution_of(self.stage, &recorded, done),
             entry,
             failure,
+            held,
         }
+    }
+
+    /// Takes the repository's lock.
+    fn hold(&mut self) -> Result<Held> {
+        let stage = self.stage.address();
+        let Work {
+            custody, commands, ..
+        } = *self.work;
+        let show = &mut self.show;
+        let held = custody.hold(commands.interruption, &mut |text| {
+            show(StageEvent::Note {
+                stage: stage.clone(),
+                text,
+            });
+        })?;
+        held.ok_or(Error::Interrupted { stage })
     }
 
     fn bring_up_to_date(
@@ -219,7 +240,7 @@ impl OneStage<'_> {
         told: &mut String,
         known: &mut Option<LockEntry>,
         effort: &mut Effort,
-    ) -> Result<(StageOutcome, Option<LockEntry>)> {
+    ) -> Result<(StageOutcome, Option<(LockEntry, Held)>)> {
         let Work {
             repo,
             project,
@@ -227,6 +248,7 @@ impl OneStage<'_> {
             ..
         } = *self.work;
         let stage = self.stage;
+        let held = self.hold()?;
         let mut files = Snapshot::default();
         files.look_at(repo, project, stage, turn.locked.as_ref())?;
         let mut rules = super::rules_of(options);
@@ -245,7 +267,7 @@ impl OneStage<'_> {
             }
             Action::Verify(reason) => {
                 *told = format!("{}, {reason}", kept(true));
-                return Ok((StageOutcome::Unchanged, Some(self.verify()?)));
+                return Ok((StageOutcome::Unchanged, Some((self.verify()?, held))));
             }
             Action::Execute(reason) => reason,
         };
@@ -266,10 +288,15 @@ impl OneStage<'_> {
         self.remove_outs()?;
         if let Some(earlier) = earlier {
             self.restore(&earlier)?;
-            return Ok((StageOutcome::Restored, Some(self.keep()?)));
+            return Ok((StageOutcome::Restored, Some((self.keep()?, held))));
         }
-        self.execute(effort)?;
-        Ok((StageOutcome::Executed, Some(self.keep()?)))
+        let commanding = self.work.custody.let_commands();
+        drop(held);
+        let executed = self.execute(effort);
+        drop(commanding);
+        executed?;
+        let held = self.hold()?;
+        Ok((StageOutcome::Executed, Some((self.keep()?, held))))
     }
 
     fn remove_outs(&self) -> Result<()> {

@@ -7,6 +7,7 @@ use lathe_data::Repo;
 use lathe_types::executions::{StageExecution, StageOutcome};
 use lathe_types::project::StageSpec;
 
+use super::custody::{Custody, Held};
 use super::locks::Locks;
 use super::one_stage::{Commands, Finished, OneStage};
 use super::{ExecuteOptions, OnFailure, Report, StageEvent, Turn};
@@ -33,6 +34,8 @@ pub struct Work<'a> {
     pub order: &'a [usize],
     /// Limits of stages.
     pub limits: &'a HashMap<usize, StageSpec>,
+    /// The repository's lock.
+    pub custody: &'a Custody,
     /// What executes commands.
     pub commands: Commands<'a>,
 }
@@ -95,6 +98,8 @@ struct State<'a> {
     turns: SyncSender<Turn>,
     jobs: usize,
     locks: Locks<'a>,
+    /// Nobody collects what was kept before the locks say what it is.
+    unwritten: Vec<Held>,
     /// Position in the order by stage.
     positions: HashMap<usize, usize>,
     /// How many stages each waits for, by position.
@@ -127,6 +132,7 @@ impl<'a> State<'a> {
             turns,
             jobs,
             locks: Locks::new(work.repo.root()),
+            unwritten: Vec::new(),
             missing: vec![0; count],
             ready: BTreeSet::new(),
             running: BTreeMap::new(),
@@ -196,7 +202,7 @@ impl<'a> State<'a> {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Err(error) = self.locks.write(self.work.repo, false) {
+                    if let Err(error) = self.write() {
                         self.is_stopping = true;
                         problem = problem.or(Some(error));
                     }
@@ -206,14 +212,29 @@ impl<'a> State<'a> {
             if PROGRESS_EVERY < told_at.elapsed() {
                 told_at = Instant::now();
                 show(self.progress());
+                // Commands that print without a pause may want to use the repository.
+                if !self.unwritten.is_empty()
+                    && let Err(error) = self.write()
+                {
+                    self.is_stopping = true;
+                    problem = problem.or(Some(error));
+                }
             }
         }
         self.locks.settle(usize::MAX);
         self.locks.write(self.work.repo, true)?;
+        self.unwritten.clear();
         match problem {
             Some(error) => Err(error),
             None => Ok(self.report()),
         }
+    }
+
+    /// Writes the locks, and lets go of what is written down now.
+    fn write(&mut self) -> Result<()> {
+        self.locks.write(self.work.repo, false)?;
+        self.unwritten.clear();
+        Ok(())
     }
 
     /// An interruption that no command was there to notice.
@@ -315,7 +336,10 @@ impl<'a> State<'a> {
             let outs = stage.outs.iter().filter(|out| out.cache);
             self.locks
                 .keep_out_of_git(position, outs.map(|out| work.repo.root().join(&out.at)));
-            self.locks.write_now_and_then(work.repo)?;
+            self.unwritten.extend(finished.held);
+            if self.locks.write_now_and_then(work.repo)? {
+                self.unwritten.clear();
+            }
         } else if work.options.allow_missing {
             let locked = self.locks.of(stage)?.find(&stage.name)?;
             self.made.insert(index, made_by(stage, locked.as_ref()));

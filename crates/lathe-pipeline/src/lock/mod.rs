@@ -7,6 +7,7 @@ mod text;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use lathe_data::write_atomically;
@@ -29,7 +30,31 @@ pub struct Lock {
     replaced: HashMap<usize, String>,
     /// Entries that it does not have yet, in the order of execution.
     added: BTreeMap<usize, (String, String)>,
+    /// Stages whose entries the file does not have as they are here, with their places in the order of execution.
+    pending: BTreeMap<String, usize>,
+    /// The file as it was read or written here.
+    seen: Option<Version>,
     is_written: bool,
+}
+
+/// By what it is noticed that somebody else wrote a file.
+#[derive(Debug, PartialEq, Eq)]
+struct Version {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Version {
+    /// Of the file at a path, if there is one.
+    fn of(path: &Path) -> Option<Self> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(Self {
+            inode: found.ino(),
+            size: found.len(),
+            changed: (found.mtime(), found.mtime_nsec()),
+        })
+    }
 }
 
 impl Lock {
@@ -40,12 +65,20 @@ impl Lock {
         let name = stem.file_name().unwrap_or_default().to_string_lossy();
         let file = crate::stage::joined(folder, &name);
         let path = root.join(&file);
+        Self::read(file, path)
+    }
+
+    fn read(file: String, path: PathBuf) -> Result<Self> {
+        let seen = Version::of(&path);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             Err(error) => return Err(Error::read(&path)(error)),
         };
-        Self::parse(file, path, text)
+        Ok(Self {
+            seen,
+            ..Self::parse(file, path, text)?
+        })
     }
 
     /// Reads the text of the lock `file`, which is written to `path`.
@@ -72,6 +105,8 @@ impl Lock {
             sections,
             replaced: HashMap::new(),
             added: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            seen: None,
             is_written: true,
         })
     }
@@ -114,11 +149,17 @@ impl Lock {
     /// Replaces the entry of the stage where it is, or adds it after those that come earlier in the `order` of
     /// execution. The file is left as it is until [`Lock::write`].
     pub fn set(&mut self, stage: &str, entry: &LockEntry, order: usize) {
-        let text = text_of(stage, entry);
+        self.set_text(stage, text_of(stage, entry), order);
+    }
+
+    fn set_text(&mut self, stage: &str, text: String, order: usize) {
         match self.sections.find(stage) {
             Some(index) => {
                 if self.sections.text(index) == text {
-                    self.is_written &= self.replaced.remove(&index).is_none();
+                    if self.replaced.remove(&index).is_some() {
+                        self.pending.insert(stage.to_owned(), order);
+                        self.is_written = false;
+                    }
                     return;
                 }
                 self.replaced.insert(index, text);
@@ -127,6 +168,7 @@ impl Lock {
                 self.added.insert(order, (stage.to_owned(), text));
             }
         }
+        self.pending.insert(stage.to_owned(), order);
         self.is_written = false;
     }
 
@@ -134,6 +176,7 @@ impl Lock {
     pub fn remove(&mut self, stage: &str) {
         if let Some(index) = self.sections.find(stage) {
             self.replaced.insert(index, String::new());
+            self.pending.insert(stage.to_owned(), 0);
             self.is_written = false;
         }
         self.added.retain(|_, (name, _)| name != stage);
@@ -176,13 +219,32 @@ impl Lock {
         if self.is_written {
             return Ok(());
         }
+        self.take_in_changes()?;
         let text = self.render();
         if durable {
             write_atomically(&self.path, text.as_bytes())?;
         } else {
             lathe_data::write_by_rename(&self.path, text.as_bytes())?;
         }
+        self.pending.clear();
+        self.seen = Version::of(&self.path);
         self.is_written = true;
+        Ok(())
+    }
+
+    /// What somebody else wrote meanwhile stays, except for the entries that are new here.
+    fn take_in_changes(&mut self) -> Result<()> {
+        if Version::of(&self.path) == self.seen {
+            return Ok(());
+        }
+        let mut fresh = Self::read(self.file.clone(), self.path.clone())?;
+        for (stage, order) in &self.pending {
+            match self.text_of(stage).unwrap_or_default() {
+                "" => fresh.remove(stage),
+                text => fresh.set_text(stage, text.to_owned(), *order),
+            }
+        }
+        *self = fresh;
         Ok(())
     }
 
@@ -323,6 +385,26 @@ mod tests {
             lock.render(),
             "schema: '2.0'\ndatasets:\n- name: d\n  url: u\nstages:\n  a:\n    cmd: x\n"
         );
+    }
+
+    #[test]
+    fn what_others_write_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dvc.lock");
+        let with = |stages: &str| format!("schema: '2.0'\nstages:\n{stages}");
+        std::fs::write(&path, with("  a:\n    cmd: a1\n  gone:\n    cmd: x\n")).unwrap();
+        let mut lock = Lock::load(folder.path(), "dvc.yaml").unwrap();
+        lock.set("a", &entry("a2"), 0);
+        lock.write(false).unwrap();
+        // Another process executes `a` again, removes one stage and commits another.
+        std::fs::write(&path, with("  a:\n    cmd: a3\n  c:\n    cmd: c1\n")).unwrap();
+        lock.set("b", &entry("b1"), 1);
+        lock.write(false).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            with("  a:\n    cmd: a3\n  c:\n    cmd: c1\n  b:\n    cmd: b1\n")
+        );
+        assert_eq!(lock.find("a").unwrap().unwrap().cmd, Node::text("a3"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use lathe_data::Repo;
+use lathe_data::{Repo, RepoLock};
 use lathe_pipeline::{Dataset, Project};
 use lathe_yaml::{Node, Value};
 use serde_json::json;
@@ -80,6 +80,7 @@ struct Described {
 /// Carries out what is asked.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     let repo = Repo::discover(&call.folder)?;
+    let _lock = RepoLock::acquire(&repo)?;
     match args.action {
         Action::Add(add) => self::add(add, &repo, call),
         Action::Update { name, rev } => update(&name, rev, &repo, call),

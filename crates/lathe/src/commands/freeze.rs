@@ -1,3 +1,4 @@
+use lathe_data::RepoLock;
 use lathe_pipeline::{Project, Selection};
 use serde_json::json;
 
@@ -23,6 +24,7 @@ pub struct Args {
 /// Freezes stages, or thaws them.
 pub fn execute(args: Args, call: &Call, frozen: bool) -> anyhow::Result<Outcome> {
     let repo = lathe_data::Repo::discover(&call.folder)?;
+    let lock = RepoLock::acquire(&repo)?;
     let (files, targets): (Vec<String>, Vec<String>) = args
         .targets
         .into_iter()
@@ -30,7 +32,7 @@ pub fn execute(args: Args, call: &Call, frozen: bool) -> anyhow::Result<Outcome>
     let mut changed = Vec::new();
     let mut written = Vec::new();
     if !files.is_empty() {
-        let data = Data::open(call)?;
+        let data = Data::under(&lock, &call.folder)?;
         for file in data.files_named(&files)? {
             if file.is_frozen() != frozen {
                 let mut file = file.clone();

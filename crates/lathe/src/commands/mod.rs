@@ -66,16 +66,6 @@ pub struct Call {
 }
 
 impl Call {
-    /// As it was called, in no folder yet and without a server.
-    pub fn quiet_copy(&self) -> Self {
-        Self {
-            folder: PathBuf::new(),
-            json: self.json,
-            quiet: true,
-            server: None,
-        }
-    }
-
     /// The project around the folder.
     pub fn project(&self) -> anyhow::Result<ProjectFile> {
         ProjectFile::discover(&self.folder)

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use lathe_data::Repo;
+use lathe_data::{Repo, RepoLock};
 use lathe_pipeline::{
     EnvironmentMark, ExecuteOptions, OnFailure, Project, Report, Shell, StageEvent, TraceMode,
 };
@@ -150,15 +150,17 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
         }
     };
     set_params(args, &project)?;
+    let lock = (!args.dry).then(|| RepoLock::acquire(&repo)).transpose()?;
     let pipelines = lathe_pipeline::Project::load(&repo)?.reaching(external::reach(&repo));
     let mut options = options(args, call, &project, repo.root());
-    let settled = sources::prepare(call, &repo, &pipelines, &mut options, args.pull, args.dry)?;
+    let settled = sources::prepare(call, &repo, &pipelines, &mut options, args.pull, lock.as_ref())?;
     for source in &settled {
         say(&format!("{} {}", paint("data", Style::Warn), source.line()));
     }
     let mut marks = EnvironmentMarks::load(&project.root);
     options.environment = environment_mark(&project, &marks)?;
     let plan = lathe_pipeline::plan_project(&repo, &pipelines, &options)?;
+    drop(lock);
     if args.dry || !plan.executes_anything() {
         if !quiet {
             print_plan(&plan.lines());

@@ -1,4 +1,5 @@
 use clap::Parser;
+use lathe_data::RepoLock;
 use lathe_pipeline::{NewOut, NewStage, OutKind, Project, Stage};
 use serde_json::json;
 
@@ -197,6 +198,7 @@ fn description(stage: &Stage) -> String {
 
 fn add_stage(add: Add, call: &Call) -> anyhow::Result<Outcome> {
     let repo = lathe_data::Repo::discover(&call.folder)?;
+    let lock = RepoLock::acquire(&repo)?;
     let folder = call
         .folder
         .strip_prefix(repo.root())
@@ -244,6 +246,7 @@ fn add_stage(add: Add, call: &Call) -> anyhow::Result<Outcome> {
     } else {
         println!("added stage {} to {file}", stage.name);
     }
+    drop(lock);
     if add.run {
         let at = repo.root().join(&folder).display().to_string();
         let target = format!("dvc.yaml:{}", stage.name);

@@ -53,7 +53,7 @@ pub struct Args {
 
 /// Adds what the targets name.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
+    let data = Data::open_locked(call)?;
     if args.to_remote {
         return add_to_remote(&args, &data, call);
     }
@@ -70,7 +70,6 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             "check the pattern, quoted so that the shell leaves it",
         ));
     }
-    let _lock = data.lock()?;
     refuse_what_git_tracks(&data, &targets)?;
     let options = AddOptions {
         file: args
@@ -116,7 +115,6 @@ fn add_to_remote(args: &Args, data: &Data, call: &Call) -> anyhow::Result<Outcom
     };
     let place = Place::find(source, &data.folder, Some(&data.repo))?;
     let target = import::target(data, args.out.as_deref(), &place.name())?;
-    let _lock = data.lock()?;
     import::refuse(data, &target, args.force || args.out.is_none())?;
     refuse_what_git_tracks(data, std::slice::from_ref(&target))?;
     if let Some(made) = data

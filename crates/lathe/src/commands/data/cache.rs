@@ -62,8 +62,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
 }
 
 fn migrate(call: &Call, dry: bool, dvc_files: bool) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
-    let _lock = data.lock()?;
+    let data = Data::open_locked(call)?;
     let cache = data.repo.cache();
     let objects = cache.legacy_objects()?;
     let is_legacy = |file: &&lathe_data::DvcFile| {

@@ -38,9 +38,8 @@ pub struct Args {
 
 /// Restores what the targets name.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
+    let data = Data::open_locked(call)?;
     let selected = data.select(&args.targets, args.reach.selection())?;
-    let _lock = data.lock()?;
     let options = CheckoutOptions {
         force: args.force,
         relink: args.relink,

@@ -35,13 +35,12 @@ pub struct Args {
 
 /// Commits what the targets name.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
+    let data = Data::open_locked(call)?;
     let pipelines = match lathe_data::pipeline_files(&data.repo)?.is_empty() {
         true => None,
         false => Some(Project::load(&data.repo)?.reaching(external::reach(&data.repo))),
     };
     let (selected, unlocked) = selected(&args, &data, pipelines.as_ref(), call)?;
-    let _lock = data.lock()?;
     let stages = match &pipelines {
         Some(pipelines) => stages_of(&data, pipelines, &selected, &unlocked)?,
         None => Vec::new(),

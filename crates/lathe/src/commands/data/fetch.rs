@@ -25,8 +25,7 @@ pub struct Args {
 
 /// Fetches.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
-    let _lock = data.lock()?;
+    let data = Data::open_locked(call)?;
     let mut wanted = args.transfer.wanted(&data, false)?;
     wanted.scope.limits = args.limits;
     let moved = fetch(&data, &wanted)?;

@@ -85,10 +85,9 @@ pub struct RepoArgs {
 
 /// Imports from a URL.
 pub fn from_url(args: &UrlArgs, call: &Call) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
+    let data = Data::open_locked(call)?;
     let place = Place::find(&args.url, &data.folder, Some(&data.repo))?;
     let target = target(&data, args.out.as_deref(), &place.name())?;
-    let _lock = data.lock()?;
     refuse(&data, &target, args.options.force)?;
     let file = file_for(&target);
     let url = match &place {
@@ -121,10 +120,9 @@ pub fn from_repo(args: &RepoArgs, call: &Call) -> anyhow::Result<Outcome> {
             "`lathe import URL PATH` from a git repository, or `lathe import mlflow SOURCE`",
         ));
     };
-    let data = Data::open(call)?;
+    let data = Data::open_locked(call)?;
     let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let target = target(&data, args.out.as_deref(), name)?;
-    let _lock = data.lock()?;
     refuse(&data, &target, args.options.force)?;
     let wanted = Wanted {
         url: url.clone(),

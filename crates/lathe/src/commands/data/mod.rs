@@ -1,5 +1,6 @@
 //! Commands about data: what DVC's commands of the same names do, on the same files.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -77,10 +78,55 @@ pub struct Data {
     pub all: Vec<Tracked>,
 }
 
+/// The data of a project while nobody else changes it. There is no other way to the lock, so that nothing is done by
+/// what was read before it was taken.
+pub struct Locked {
+    data: Data,
+    lock: RepoLock,
+}
+
+impl Locked {
+    /// Reads again what this process wrote meanwhile.
+    pub fn read_again(&mut self) -> anyhow::Result<()> {
+        self.data = Data::under(&self.lock, &self.data.folder)?;
+        Ok(())
+    }
+}
+
+impl Deref for Locked {
+    type Target = Data;
+
+    fn deref(&self) -> &Data {
+        &self.data
+    }
+}
+
 impl Data {
-    /// Reads what the workspace says.
+    /// Reads what the workspace says, for a command that changes nothing in it, its cache or its remotes.
     pub fn open(call: &Call) -> anyhow::Result<Self> {
         Self::in_folder(&call.folder)
+    }
+
+    /// Takes the repository's lock, then reads what the workspace says.
+    pub fn open_locked(call: &Call) -> anyhow::Result<Locked> {
+        Self::locked_in(&call.folder)
+    }
+
+    /// Takes the lock of the repository around a folder, then reads what its files say.
+    pub fn locked_in(folder: &Path) -> anyhow::Result<Locked> {
+        let lock = RepoLock::acquire(&Repo::discover(folder)?)?;
+        Ok(Locked {
+            data: Self::under(&lock, folder)?,
+            lock,
+        })
+    }
+
+    /// Reads what the files around a folder say, for whoever holds their repository's lock.
+    pub fn under(lock: &RepoLock, folder: &Path) -> anyhow::Result<Self> {
+        let data = Self::in_folder(folder)?;
+        let paths: Vec<&Path> = data.all.iter().map(|out| out.at.as_path()).collect();
+        lock.refuse_busy(&paths)?;
+        Ok(data)
     }
 
     /// Reads what the files around a folder say.
@@ -119,12 +165,6 @@ impl Data {
             }
         }
         Ok(all)
-    }
-
-    /// Takes the repository's locks, for a command that changes something.
-    pub fn lock(&self) -> anyhow::Result<RepoLock> {
-        let paths: Vec<&Path> = self.all.iter().map(|out| out.at.as_path()).collect();
-        Ok(RepoLock::acquire(&self.repo, &paths)?)
     }
 
     /// What the targets mean.

@@ -30,12 +30,11 @@ pub struct Args {
 
 /// Fetches and checks out.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let mut data = Data::open(call)?;
-    let _lock = data.lock()?;
+    let mut data = Data::open_locked(call)?;
     let wanted = args.transfer.wanted(&data, args.glob)?;
     let moved = fetch::fetch(&data, &wanted)?;
     // What was never downloaded is known now.
-    data = Data::open(call)?;
+    data.read_again()?;
     let targets = &wanted.targets;
     let selected = data.select(targets, wanted.scope.reach.selection())?;
     let options = CheckoutOptions {

@@ -26,8 +26,7 @@ pub struct Args {
 
 /// Pushes.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
-    let _lock = data.lock()?;
+    let data = Data::open_locked(call)?;
     let Wanted {
         targets,
         scope,

@@ -27,7 +27,7 @@ pub struct Args {
 
 /// Removes what the targets name.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
+    let data = Data::open_locked(call)?;
     let mut files = Vec::new();
     let mut stages = Vec::new();
     for target in &args.targets {
@@ -36,7 +36,6 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             Err(error) => stages.push(stage(target, call, error)?),
         }
     }
-    let _lock = data.lock()?;
     let mut changed = Vec::new();
     for file in files {
         ops::remove(&data.repo, file, args.outs)?;

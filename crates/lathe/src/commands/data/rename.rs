@@ -21,7 +21,7 @@ pub struct Args {
 
 /// Moves it.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
+    let data = Data::open_locked(call)?;
     let from = lathe_data::normal_path(&data.folder.join(&args.src));
     let to = lathe_data::normal_path(&data.folder.join(&args.dst));
     if let Some(made) = data.all.iter().find(|out| out.at == from && out.stage.is_some()) {
@@ -35,7 +35,6 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         ));
     }
     let file = data.file(&args.src)?;
-    let _lock = data.lock()?;
     let new = ops::move_data(&data.repo, file, &from, &to)?;
     if call.json {
         terminal::print_json(&json!({ "file": data.shown(&new) }))?;

@@ -18,9 +18,8 @@ pub struct Args {
 
 /// Unlinks what the targets name.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
+    let data = Data::open_locked(call)?;
     let selected = data.select(&args.targets, Default::default())?;
-    let _lock = data.lock()?;
     for selected in selected {
         let at = match &selected.within {
             Some(within) => selected.out.at.join(within),

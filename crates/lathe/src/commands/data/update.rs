@@ -43,7 +43,7 @@ pub struct Args {
 
 /// Updates what the targets name.
 pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
-    let data = Data::open(call)?;
+    let data = Data::open_locked(call)?;
     if args.remote.remote.is_some() && !args.to_remote {
         return Err(hinted("`--remote` is for `--to-remote`", "add `--to-remote`"));
     }
@@ -51,7 +51,6 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         true => imported_in(&data, &args.targets)?,
         false => data.files_named(&args.targets)?,
     };
-    let _lock = data.lock()?;
     let options = Options {
         force: true,
         no_exec: false,

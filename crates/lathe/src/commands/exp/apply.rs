@@ -1,4 +1,4 @@
-use lathe_data::{Recorded, ops};
+use lathe_data::{Recorded, RepoLock, ops};
 use serde_json::json;
 
 use super::super::Call;
@@ -48,6 +48,7 @@ pub fn execute(args: &Args, call: &Call) -> anyhow::Result<Outcome> {
             None => place.experiment(&args.name)?.commit,
         },
     };
+    let _lock = RepoLock::acquire(&place.repo)?;
     let is_dirty = git::checkout(&place.root).is_some_and(|checkout| checkout.dirty);
     if is_dirty && args.no_force {
         return Err(hinted(

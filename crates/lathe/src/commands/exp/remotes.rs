@@ -1,8 +1,9 @@
+use lathe_data::Repo;
 use serde_json::json;
 
 use super::super::Call;
-use super::super::data::Data;
 use super::super::data::sync::{self, RemoteArgs, Scope};
+use super::super::data::{Data, Locked};
 use super::{Baselines, Place};
 use crate::exit::{Outcome, hinted};
 use crate::experiments::{self, Experiment};
@@ -69,14 +70,15 @@ struct WithData {
 
 impl WithData {
     /// The data of the project and how it is moved; nothing if it stays or there is no remote to move it to.
-    fn open(&self, call: &Call) -> anyhow::Result<Option<(Data, Scope)>> {
+    fn open(&self, call: &Call) -> anyhow::Result<Option<(Locked, Scope)>> {
         if self.no_cache {
             return Ok(None);
         }
-        let data = Data::open(call)?;
-        if self.remote.remote.is_none() && data.repo.setting("core", "remote").is_none() {
+        let repo = Repo::discover(&call.folder)?;
+        if self.remote.remote.is_none() && repo.setting("core", "remote").is_none() {
             return Ok(None);
         }
+        let data = Data::open_locked(call)?;
         let scope = Scope {
             remote: self.remote.clone(),
             ..Scope::default()
@@ -89,7 +91,6 @@ impl WithData {
         let Some((data, scope)) = self.open(call)? else {
             return Ok(0);
         };
-        let _lock = data.lock()?;
         let jobs = sync::jobs_of_commits(&data, &scope, &commits(chosen), true)?;
         let moved = sync::push(&data, &scope, jobs, self.run_cache && !self.no_run_cache)?;
         sync::refuse_missing(
@@ -104,7 +105,6 @@ impl WithData {
         let Some((data, scope)) = self.open(call)? else {
             return Ok(0);
         };
-        let _lock = data.lock()?;
         let jobs = sync::jobs_of_commits(&data, &scope, &commits(chosen), false)?;
         let moved = sync::fetch(&data, &scope, jobs, self.run_cache && !self.no_run_cache)?;
         sync::refuse_missing(

@@ -1,16 +1,16 @@
 //! Removes data that nothing uses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::Path;
 
 use lathe_data::remote::{Objects, collect_garbage, used_objects};
-use lathe_data::{Algorithm, Selected, Tracked};
+use lathe_data::{Algorithm, Repo, Selected, Tracked};
 use serde_json::json;
 
 use crate::commands::Call;
-use crate::commands::data::Data;
 use crate::commands::data::sync::{RemoteArgs, Scope};
+use crate::commands::data::{Data, Locked};
 use crate::exit::{Outcome, hinted};
 use crate::revisions::Commits;
 use crate::{git, terminal};
@@ -118,8 +118,7 @@ pub fn execute(args: Options, dry: bool, call: &Call) -> anyhow::Result<Outcome>
             "use `--workspace`, `--all-branches`, `--all-tags`, `--all-commits`, `--all-experiments`, `--date` or `--rev`",
         ));
     }
-    let data = Data::open(call)?;
-    let _lock = data.lock()?;
+    let (data, others) = open(call, &args.projects)?;
     let scope = Scope {
         remote: args.remote.clone(),
         commits: Commits {
@@ -134,13 +133,7 @@ pub fn execute(args: Options, dry: bool, call: &Call) -> anyhow::Result<Outcome>
         tracked.push(data.at_revision(&commit)?);
     }
     tracked.push(data.all.clone());
-    for project in &args.projects {
-        let other = Call {
-            folder: call.folder.join(project),
-            ..call.quiet_copy()
-        };
-        tracked.push(Data::open(&other)?.all);
-    }
+    tracked.extend(others.iter().map(|other| other.all.clone()));
     let mut used = Vec::new();
     for algorithm in [Algorithm::Md5, Algorithm::Md5Dos2Unix] {
         used.push(objects(&data, &tracked, algorithm, None)?);
@@ -187,6 +180,26 @@ pub fn execute(args: Options, dry: bool, call: &Call) -> anyhow::Result<Outcome>
         }
     }
     Ok(Outcome::Done)
+}
+
+/// The data of this project and of others that use the same cache, none of which changes meanwhile.
+fn open(call: &Call, projects: &[String]) -> anyhow::Result<(Locked, Vec<Locked>)> {
+    let mut folders = BTreeMap::new();
+    for folder in projects.iter().map(|project| call.folder.join(project)) {
+        folders.insert(Repo::discover(&folder)?.root().to_owned(), folder);
+    }
+    let own = Repo::discover(&call.folder)?.root().to_owned();
+    folders.insert(own.clone(), call.folder.clone());
+    let (mut data, mut others) = (None, Vec::new());
+    // By their paths, so that two who take several locks do not wait for each other.
+    for (root, folder) in folders {
+        let locked = Data::locked_in(&folder)?;
+        match root == own {
+            true => data = Some(locked),
+            false => others.push(locked),
+        }
+    }
+    Ok((data.expect("it is one of the folders"), others))
 }
 
 fn objects(
