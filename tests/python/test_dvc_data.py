@@ -549,3 +549,31 @@ def test_a_kill_at_any_moment_loses_nothing(twins, tmp_path):
     assert {path.name: path.read_bytes() for path in (ours / "data").iterdir()} == want
     assert "up to date" in dvc(ours, "status")
     assert not list(ours.rglob(".lathe-staging-*"))
+
+
+def test_outputs_of_templated_folders_come_back_where_dvc_puts_them(twins):
+    pipeline = """
+vars: [{base: work}]
+stages:
+  one: {wdir: '${base}', cmd: echo 1 > a, outs: [a]}
+  many:
+    foreach: [p, q]
+    do: {wdir: '${base}/${item}', cmd: 'echo ${item} > b', outs: [b]}
+"""
+    write(twins, {"dvc.yaml": pipeline, "work/p/here": "", "work/q/here": ""})
+    ours, theirs = twins
+    lathe("run", cwd=ours)
+    dvc(theirs, "repro", "--quiet")
+    commit(twins)
+    made = ["work/a", "work/p/b", "work/q/b"]
+    for folder in twins:
+        for name in made:
+            (folder / name).unlink()
+    both(twins, "checkout")
+    for folder in twins:
+        assert [name for name in made if not (folder / name).exists()] == []
+        assert not (folder / "a").exists() and not (folder / "b").exists()
+    assert "work/a" not in lathe("data", "status", cwd=ours).stdout
+    # Of another commit, by the values that it had.
+    write(twins, {"dvc.yaml": pipeline.replace("base: work", "base: other")})
+    assert "work/p/b" in lathe("diff", "HEAD", cwd=ours).stdout
