@@ -577,3 +577,12 @@ stages:
     # Of another commit, by the values that it had.
     write(twins, {"dvc.yaml": pipeline.replace("base: work", "base: other")})
     assert "work/p/b" in lathe("diff", "HEAD", cwd=ours).stdout
+
+
+def test_an_output_that_only_a_versioned_remote_keeps_is_refused_by_name(twins):
+    ours, _ = twins
+    entry = "- path: a\n  hash: md5\n"
+    files = "  files:\n  - relpath: x\n    md5: d751713988987e9331980363e24189ce\n    size: 2\n"
+    (ours / "a.dvc").write_text(f"outs:\n{entry}{files}")
+    told = lathe("checkout", cwd=ours, code=1).stderr
+    assert "version_aware" in told and "not supported: a" in told

@@ -79,6 +79,7 @@ pub fn locked_outs(
                     problem: format!("the output `{path}` of `{name}`: {problem}"),
                 })?,
                 is_cached: flag("cache") && item.find("files").is_none(),
+                is_versioned: flag("cache") && item.find("files").is_some(),
                 is_pushed: flag("push"),
                 remote,
                 deps: deps.clone(),
@@ -141,7 +142,13 @@ mod tests {
 
     fn outs_of(definition: &str, lock: &str) -> Result<Vec<Tracked>> {
         let root = Path::new("/r");
-        locked_outs(root, &root.join("dvc.yaml"), definition, lock, &ParamFiles::new(root))
+        locked_outs(
+            root,
+            &root.join("dvc.yaml"),
+            definition,
+            lock,
+            &ParamFiles::new(root),
+        )
     }
 
     #[test]
