@@ -586,3 +586,27 @@ def test_an_output_that_only_a_versioned_remote_keeps_is_refused_by_name(twins):
     (ours / "a.dvc").write_text(f"outs:\n{entry}{files}")
     told = lathe("checkout", cwd=ours, code=1).stderr
     assert "version_aware" in told and "not supported: a" in told
+
+
+def test_quiet_prints_errors_only(twins, tmp_path):
+    ours, _ = twins
+    write(twins, {"d/x": "1", "dvc.yaml": "stages: {s: {cmd: echo loud > o, outs: [o]}}\n"})
+    (tmp_path / "store").mkdir()
+
+    def silent(*args):
+        ended = lathe(*args, "--quiet", cwd=ours)
+        assert (ended.stdout, ended.stderr) == ("", ""), args
+
+    silent("remote", "add", "-d", "store", str(tmp_path / "store"))
+    silent("add", "d")
+    silent("run")
+    silent("run", "--force")
+    silent("push")
+    shutil.rmtree(ours / ".dvc/cache")
+    shutil.rmtree(ours / "d")
+    silent("fetch")
+    silent("checkout")
+    silent("pull")
+    silent("gc", "--workspace", "--force")
+    assert lathe("checkout", "nothing", "--quiet", cwd=ours, code=1).stderr.startswith("error:")
+    assert json.loads(lathe("checkout", "--quiet", "--json", cwd=ours).stdout)["added"] == []

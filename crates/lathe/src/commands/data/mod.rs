@@ -185,7 +185,7 @@ impl Data {
             let mut shown: Vec<String> = paths.iter().map(|path| self.shown(path)).collect();
             shown.sort();
             shown.dedup();
-            println!(
+            tell!(
                 "\nto track the changes with git, run\n\n    git add {}\n",
                 shown.join(" ")
             );
@@ -229,5 +229,11 @@ fn of_pipeline(root: &Path, file: &Path, params: &ParamFiles) -> anyhow::Result<
     };
     let lock = file.with_file_name("dvc.lock");
     let (definition, lock) = (read(file)?, read(&lock)?);
-    Ok(lathe_pipeline::locked_outs(root, file, &definition, &lock, params)?)
+    Ok(lathe_pipeline::locked_outs(
+        root,
+        file,
+        &definition,
+        &lock,
+        params,
+    )?)
 }
