@@ -226,3 +226,12 @@ def test_outputs_of_a_frozen_stage_are_inputs_of_the_rebuild(project):
     assert "clean.json" in [path["path"] for path in report["inputs"]]
     commit(project)
     assert "prepare is frozen" in lathe("reproduce", "HEAD", cwd=project).stdout
+
+
+def test_a_pipeline_that_the_target_does_not_need_is_not_rebuilt(project):
+    (project / "other").mkdir()
+    (project / "other/dvc.yaml").write_text("stages: {bad: {cmd: 'false', outs: [o]}}\n")
+    commit(project)
+    report = reproduce(project, run(project))
+    assert report["verdict"] == "verified"
+    assert [stage["stage"] for stage in report["stages"]] == ["prepare", "train"]
