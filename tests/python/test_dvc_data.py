@@ -610,3 +610,14 @@ def test_quiet_prints_errors_only(twins, tmp_path):
     silent("gc", "--workspace", "--force")
     assert lathe("checkout", "nothing", "--quiet", cwd=ours, code=1).stderr.startswith("error:")
     assert json.loads(lathe("checkout", "--quiet", "--json", cwd=ours).stdout)["added"] == []
+
+
+def test_settings_without_effect_are_warned_of_once(twins):
+    ours, _ = twins
+    write(twins, {"x": "1"})
+    lathe("add", "x", cwd=ours)
+    lathe("remote", "add", "-d", "web", "http://127.0.0.1:9/none", cwd=ours)
+    lathe("remote", "modify", "web", "ssl_verify", "true", cwd=ours)
+    assert "no effect" not in lathe("push", cwd=ours, code=1).stderr
+    lathe("remote", "modify", "web", "ssl_verify", "false", cwd=ours)
+    assert lathe("push", cwd=ours, code=1).stderr.count("`remote.web.ssl_verify` has no effect") == 1
