@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use lathe_data::Repo;
-use lathe_pipeline::{Files, State};
+use lathe_pipeline::{Files, ParamFiles, State};
 
 /// Between the texts of the files, which are these in turn.
 const BREAK: &str = "\n%%%\n";
@@ -44,8 +44,10 @@ pub fn check(text: &str) {
     let lock = String::from_utf8_lossy(texts.get("dvc.lock").map_or(&[][..], Vec::as_slice)).into_owned();
     let pipeline = String::from_utf8_lossy(&texts["dvc.yaml"]).into_owned();
     let at = repo().root().join("dvc.yaml");
-    let _ = lathe_pipeline::locked_outs(&at, &pipeline, &lock);
-    match State::open(repo(), Arc::new(Texts(texts))) {
+    let texts: Arc<dyn Files> = Arc::new(Texts(texts));
+    let params = ParamFiles::of(texts.clone());
+    let _ = lathe_pipeline::locked_outs(repo().root(), &at, &pipeline, &lock, &params);
+    match State::open(repo(), texts) {
         Ok(state) => {
             let _ = state.params(&[], false);
             let _ = state.metrics(&[]);

@@ -549,3 +549,75 @@ def test_a_kill_at_any_moment_loses_nothing(twins, tmp_path):
     assert {path.name: path.read_bytes() for path in (ours / "data").iterdir()} == want
     assert "up to date" in dvc(ours, "status")
     assert not list(ours.rglob(".lathe-staging-*"))
+
+
+def test_outputs_of_templated_folders_come_back_where_dvc_puts_them(twins):
+    pipeline = """
+vars: [{base: work}]
+stages:
+  one: {wdir: '${base}', cmd: echo 1 > a, outs: [a]}
+  many:
+    foreach: [p, q]
+    do: {wdir: '${base}/${item}', cmd: 'echo ${item} > b', outs: [b]}
+"""
+    write(twins, {"dvc.yaml": pipeline, "work/p/here": "", "work/q/here": ""})
+    ours, theirs = twins
+    lathe("run", cwd=ours)
+    dvc(theirs, "repro", "--quiet")
+    commit(twins)
+    made = ["work/a", "work/p/b", "work/q/b"]
+    for folder in twins:
+        for name in made:
+            (folder / name).unlink()
+    both(twins, "checkout")
+    for folder in twins:
+        assert [name for name in made if not (folder / name).exists()] == []
+        assert not (folder / "a").exists() and not (folder / "b").exists()
+    assert "work/a" not in lathe("data", "status", cwd=ours).stdout
+    # Of another commit, by the values that it had.
+    write(twins, {"dvc.yaml": pipeline.replace("base: work", "base: other")})
+    assert "work/p/b" in lathe("diff", "HEAD", cwd=ours).stdout
+
+
+def test_an_output_that_only_a_versioned_remote_keeps_is_refused_by_name(twins):
+    ours, _ = twins
+    entry = "- path: a\n  hash: md5\n"
+    files = "  files:\n  - relpath: x\n    md5: d751713988987e9331980363e24189ce\n    size: 2\n"
+    (ours / "a.dvc").write_text(f"outs:\n{entry}{files}")
+    told = lathe("checkout", cwd=ours, code=1).stderr
+    assert "version_aware" in told and "not supported: a" in told
+
+
+def test_quiet_prints_errors_only(twins, tmp_path):
+    ours, _ = twins
+    write(twins, {"d/x": "1", "dvc.yaml": "stages: {s: {cmd: echo loud > o, outs: [o]}}\n"})
+    (tmp_path / "store").mkdir()
+
+    def silent(*args):
+        ended = lathe(*args, "--quiet", cwd=ours)
+        assert (ended.stdout, ended.stderr) == ("", ""), args
+
+    silent("remote", "add", "-d", "store", str(tmp_path / "store"))
+    silent("add", "d")
+    silent("run")
+    silent("run", "--force")
+    silent("push")
+    shutil.rmtree(ours / ".dvc/cache")
+    shutil.rmtree(ours / "d")
+    silent("fetch")
+    silent("checkout")
+    silent("pull")
+    silent("gc", "--workspace", "--force")
+    assert lathe("checkout", "nothing", "--quiet", cwd=ours, code=1).stderr.startswith("error:")
+    assert json.loads(lathe("checkout", "--quiet", "--json", cwd=ours).stdout)["added"] == []
+
+
+def test_settings_without_effect_are_warned_of_once(twins):
+    ours, _ = twins
+    write(twins, {"x": "1"})
+    lathe("add", "x", cwd=ours)
+    lathe("remote", "add", "-d", "web", "http://127.0.0.1:9/none", cwd=ours)
+    lathe("remote", "modify", "web", "ssl_verify", "true", cwd=ours)
+    assert "no effect" not in lathe("push", cwd=ours, code=1).stderr
+    lathe("remote", "modify", "web", "ssl_verify", "false", cwd=ours)
+    assert lathe("push", cwd=ours, code=1).stderr.count("`remote.web.ssl_verify` has no effect") == 1

@@ -212,3 +212,26 @@ def test_the_examples_champion_is_rebuilt_bit_by_bit_and_a_gate_can_ask_for_it(b
     verdict = json.loads(lathe("gate", "bike-demand", "--json", cwd=bike).stdout)
     rule = next(rule for rule in verdict["rules"] if rule["rule"] == "rebuilt")
     assert rule["outcome"] == "pass"
+
+
+def test_outputs_of_a_frozen_stage_are_inputs_of_the_rebuild(project):
+    run(project)
+    lathe("freeze", "prepare", cwd=project)
+    commit(project)
+    (project / "params.yaml").write_text("factor: 4\n")
+    commit(project)
+    report = reproduce(project, run(project))
+    assert (report["verdict"], report["frozen"]) == ("verified", ["prepare"])
+    assert sorted(likeness(report)) == ["metrics.json", "model.bin"]
+    assert "clean.json" in [path["path"] for path in report["inputs"]]
+    commit(project)
+    assert "prepare is frozen" in lathe("reproduce", "HEAD", cwd=project).stdout
+
+
+def test_a_pipeline_that_the_target_does_not_need_is_not_rebuilt(project):
+    (project / "other").mkdir()
+    (project / "other/dvc.yaml").write_text("stages: {bad: {cmd: 'false', outs: [o]}}\n")
+    commit(project)
+    report = reproduce(project, run(project))
+    assert report["verdict"] == "verified"
+    assert [stage["stage"] for stage in report["stages"]] == ["prepare", "train"]

@@ -177,6 +177,12 @@ pub enum Error {
         /// The remote.
         name: String,
     },
+    /// Outputs whose files only such a remote keeps.
+    #[error("{} of a `version_aware` or `worktree` remote, which is not supported: {}", counted(.paths.len(), "output"), .paths.join(", "))]
+    VersionedOutputs {
+        /// The outputs.
+        paths: Vec<String>,
+    },
     /// A remote that only gives what is asked for by name: a mere HTTP server.
     #[error("remote `{name}` cannot list what it has")]
     NotListable {
@@ -285,6 +291,7 @@ impl Error {
             | Self::Locked { .. }
             | Self::Busy { .. }
             | Self::VersionedRemote { .. }
+            | Self::VersionedOutputs { .. }
             | Self::NotListable { .. }
             | Self::Remote { .. }
             | Self::DamagedObject { .. } => ErrorKind::Internal,
@@ -332,6 +339,9 @@ impl Error {
                 Some("use `dvc` for it, or a remote without `version_aware` and `worktree`")
             }
             Self::Remote { .. } => Some("try again: what arrived is kept"),
+            Self::VersionedOutputs { .. } => {
+                Some("restore them with `dvc pull` and `dvc checkout`; other outputs can be named one by one")
+            }
             Self::NotRestored { .. } => Some("fetch their data with `lathe fetch`, then try again"),
             Self::NotUtf8 { .. } => Some("rename it: DVC's formats hold paths as UTF-8 text"),
             Self::MissingObject { .. } => {

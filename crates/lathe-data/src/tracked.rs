@@ -28,6 +28,8 @@ pub struct Tracked {
     pub recorded: Option<Recorded>,
     /// Whether its content is kept in the cache.
     pub is_cached: bool,
+    /// Whether only a remote keeps its content, as versions of files under their own names.
+    pub is_versioned: bool,
     /// Whether its content goes to remotes.
     pub is_pushed: bool,
     /// The remote that it goes to, if not to the default one.
@@ -50,6 +52,7 @@ impl Tracked {
             stage: None,
             recorded: out.recorded.clone(),
             is_cached: out.is_cached() && !out.has_files(),
+            is_versioned: out.is_cached() && out.has_files(),
             is_pushed: out.is_pushed() && !is_import,
             remote: out.remote().map(str::to_owned),
             deps: file.local_deps(),

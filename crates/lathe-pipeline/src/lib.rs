@@ -43,6 +43,7 @@ pub use external::{Dataset, External, Failure, Reach, Seen, SeenBy};
 pub use graph::Graph;
 pub use keep::{commit_stages, differs_from_lock};
 pub use locked_outs::locked_outs;
+pub use param_files::ParamFiles;
 pub use pipeline_file::PipelineFile;
 pub use plan::{Plan, PlanLine, Reason};
 pub use project::{Project, Selection};

@@ -1,14 +1,23 @@
 use std::path::{Path, PathBuf};
 
-use lathe_data::{DataKind, Tracked, normal_path, recorded};
+use lathe_data::{DataKind, Tracked, normal_path, recorded, relative_path};
 
+use crate::param_files::ParamFiles;
+use crate::pipeline_file::templated_wdirs;
+use crate::template::interpolates;
 use crate::yaml::{Node, Value, read};
 use crate::{Error, Result};
 
 /// The outputs that a `dvc.lock` lists, without resolving the `dvc.yaml` beside it: that is only looked at for what
-/// decides over their data (`wdir`, `cache`, `push`, `remote`), so this also reads other commits, whose parameters are
-/// not at hand. `file` is the absolute path of the `dvc.yaml`.
-pub fn locked_outs(file: &Path, definition: &str, lock: &str) -> Result<Vec<Tracked>> {
+/// decides over their data (`wdir`, `cache`, `push`, `remote`), so this also reads other commits. `params` are those of
+/// the same commit, which a `wdir` may name. `root` and `file`, the `dvc.yaml`, are absolute.
+pub fn locked_outs(
+    root: &Path,
+    file: &Path,
+    definition: &str,
+    lock: &str,
+    params: &ParamFiles,
+) -> Result<Vec<Tracked>> {
     let parse = |text: &str, name: PathBuf| {
         read(text).map_err(|source| Error::Syntax {
             file: name.display().to_string(),
@@ -22,6 +31,7 @@ pub fn locked_outs(file: &Path, definition: &str, lock: &str) -> Result<Vec<Trac
         // As the first version of the format had it.
         None => Some(&lock),
     };
+    let wdirs = templated_wdirs(&relative_path(file, root), &definition, params)?;
     let mut found = Vec::new();
     for (name, entry) in stages.and_then(Node::as_map).unwrap_or_default() {
         let name = name.to_key();
@@ -32,11 +42,15 @@ pub fn locked_outs(file: &Path, definition: &str, lock: &str) -> Result<Vec<Trac
         });
         // What was removed from the pipeline is not tracked any more.
         let Some(body) = body else { continue };
-        let wdir = body
-            .find("wdir")
-            .and_then(Node::as_str)
-            .filter(|wdir| !wdir.contains("${"));
-        let folder = file.parent().unwrap_or(Path::new("/")).join(wdir.unwrap_or("."));
+        let wdir = match body.find("wdir") {
+            Some(wdir) if interpolates(wdir) => match wdirs.get(&name) {
+                Some(wdir) => wdir,
+                // Nor is what was made by a member that its group does not have any more.
+                None => continue,
+            },
+            wdir => wdir.and_then(Node::as_str).unwrap_or("."),
+        };
+        let folder = file.parent().unwrap_or(Path::new("/")).join(wdir);
         let place = |item: &Node| Some(normal_path(&folder.join(item.find("path")?.as_str()?)));
         let deps: Vec<PathBuf> = items(entry, "deps").iter().filter_map(place).collect();
         for item in items(entry, "outs") {
@@ -65,6 +79,7 @@ pub fn locked_outs(file: &Path, definition: &str, lock: &str) -> Result<Vec<Trac
                     problem: format!("the output `{path}` of `{name}`: {problem}"),
                 })?,
                 is_cached: flag("cache") && item.find("files").is_none(),
+                is_versioned: flag("cache") && item.find("files").is_some(),
                 is_pushed: flag("push"),
                 remote,
                 deps: deps.clone(),
@@ -125,6 +140,37 @@ fn may_be(written: &str, path: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn outs_of(definition: &str, lock: &str) -> Result<Vec<Tracked>> {
+        let root = Path::new("/r");
+        locked_outs(
+            root,
+            &root.join("dvc.yaml"),
+            definition,
+            lock,
+            &ParamFiles::new(root),
+        )
+    }
+
+    #[test]
+    fn a_templated_folder_is_resolved_or_refused_and_never_taken_for_the_files_own() {
+        let definition = "vars: [{base: work}]
+stages:
+  one: {wdir: '${base}', cmd: x, outs: [a]}
+  many: {foreach: [p, q], do: {wdir: '${base}/${item}', cmd: x, outs: [b]}}
+";
+        let lock = "schema: '2.0'
+stages:
+  one: {cmd: x, outs: [{path: a, md5: d751713988987e9331980363e24189ce}]}
+  many@q: {cmd: x, outs: [{path: b, md5: d751713988987e9331980363e24189ce}]}
+  many@gone: {cmd: x, outs: [{path: b, md5: d751713988987e9331980363e24189ce}]}
+";
+        let outs = outs_of(definition, lock).unwrap();
+        let places: Vec<_> = outs.iter().map(|out| out.at.to_str().unwrap()).collect();
+        assert_eq!(places, ["/r/work/a", "/r/work/q/b"]);
+        let error = outs_of(&definition.replace("{base: work}", "{other: 1}"), lock).unwrap_err();
+        assert!(error.to_string().contains("wdir"), "{error}");
+    }
+
     #[test]
     fn outputs_are_listed_with_what_decides_over_their_data() {
         let definition = "stages:
@@ -148,7 +194,7 @@ stages:
     - {path: m/a.json, hash: md5, md5: d751713988987e9331980363e24189ce, size: 3}
   gone: {cmd: y, outs: [{path: z, md5: d751713988987e9331980363e24189ce}]}
 ";
-        let outs = locked_outs(Path::new("/r/dvc.yaml"), definition, lock).unwrap();
+        let outs = outs_of(definition, lock).unwrap();
         let listed: Vec<_> = outs
             .iter()
             .map(|out| (out.at.to_str().unwrap(), out.is_cached))
@@ -168,7 +214,7 @@ stages:
         ] {
             let lock =
                 format!("schema: '2.0'\nstages: {{train: {{cmd: x, outs: [{{path: model, {item}}}]}}}}");
-            let error = locked_outs(Path::new("/r/dvc.yaml"), definition, &lock).unwrap_err();
+            let error = outs_of(definition, &lock).unwrap_err();
             assert!(error.to_string().contains("`model` of `train`"), "{error}");
         }
     }

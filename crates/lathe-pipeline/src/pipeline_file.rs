@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::error::{Place, similar};
@@ -45,10 +46,62 @@ impl PipelineFile {
     pub fn parse(path: &str, text: &str, files: &ParamFiles, options: OptionStyle) -> Result<Self> {
         let path: Arc<str> = path.into();
         let document = read(text).map_err(|source| Error::syntax(&path, text, source))?;
+        let mut reader = Reader::new(path, files, options)?;
+        reader.document(&document)?;
+        Ok(reader.file)
+    }
+}
+
+/// The `wdir` of every stage that writes it as a template, by the stage's name; nothing else is resolved, so that
+/// files can be read whose other templates lack their values.
+pub fn templated_wdirs(path: &str, document: &Node, files: &ParamFiles) -> Result<HashMap<String, String>> {
+    let mut found = HashMap::new();
+    let Some(stages) = document.find("stages").and_then(Node::as_map) else {
+        return Ok(found);
+    };
+    let is_templated = |definition: &Node| {
+        let body = definition.find("do").unwrap_or(definition);
+        body.find("wdir").is_some_and(template::interpolates)
+    };
+    if !stages.iter().any(|(_, definition)| is_templated(definition)) {
+        return Ok(found);
+    }
+    let mut reader = Reader::new(path.into(), files, OptionStyle::default())?;
+    reader.shared_vars(document)?;
+    for (name_node, definition) in stages.iter().filter(|(_, definition)| is_templated(definition)) {
+        let Some(expanded) = reader.expand(&name_node.to_key(), name_node, definition)? else {
+            continue;
+        };
+        for (name, locals) in expanded.members {
+            let wdir = reader.wdir(&name, &expanded.body, &reader.context, &locals)?;
+            found.insert(name, wdir);
+        }
+    }
+    Ok(found)
+}
+
+/// What one entry of `stages` stands for.
+struct Expanded {
+    is_group: bool,
+    body: Node,
+    /// The names of the stages, with what only each of them sees.
+    members: Vec<(String, Vec<(Node, Node)>)>,
+}
+
+struct Reader<'a> {
+    file: PipelineFile,
+    files: &'a ParamFiles,
+    folder: String,
+    context: Context,
+    options: OptionStyle,
+}
+
+impl<'a> Reader<'a> {
+    fn new(path: Arc<str>, files: &'a ParamFiles, options: OptionStyle) -> Result<Self> {
         let folder = folder_of(&path).to_owned();
-        let mut reader = Reader {
+        Ok(Self {
             context: Context::of(&folder, files)?,
-            file: Self {
+            file: PipelineFile {
                 path,
                 stages: Vec::new(),
                 groups: Vec::new(),
@@ -61,21 +114,19 @@ impl PipelineFile {
             files,
             folder,
             options,
-        };
-        reader.document(&document)?;
-        Ok(reader.file)
+        })
     }
-}
 
-struct Reader<'a> {
-    file: PipelineFile,
-    files: &'a ParamFiles,
-    folder: String,
-    context: Context,
-    options: OptionStyle,
-}
+    fn shared_vars(&mut self, document: &Node) -> Result<()> {
+        if let Some(vars) = document.find("vars") {
+            let folder = self.folder.clone();
+            let mut context = self.context.clone();
+            self.extend(&mut context, vars, None, &folder)?;
+            self.context = context;
+        }
+        Ok(())
+    }
 
-impl Reader<'_> {
     fn document(&mut self, document: &Node) -> Result<()> {
         let entries = match &document.value {
             Value::Map(entries) => entries.as_slice(),
@@ -101,12 +152,7 @@ impl Reader<'_> {
                 });
             }
         }
-        if let Some(vars) = document.find("vars") {
-            let folder = self.folder.clone();
-            let mut context = self.context.clone();
-            self.extend(&mut context, vars, None, &folder)?;
-            self.context = context;
-        }
+        self.shared_vars(document)?;
         for (name, definition) in self.map_of(document, "stages")? {
             self.add_stages(&name.to_key(), name, definition)?;
         }
@@ -226,10 +272,10 @@ impl Reader<'_> {
         }
     }
 
-    fn add_stages(&mut self, name: &str, name_node: &Node, definition: &Node) -> Result<()> {
+    /// The members of a group, or the one stage; `None` if it is no definition.
+    fn expand(&self, name: &str, name_node: &Node, definition: &Node) -> Result<Option<Expanded>> {
         let Some(entries) = definition.as_map() else {
-            let problem = format!("is {}, not a map", definition.kind());
-            return Err(self.at(name_node, Some(name), None, problem));
+            return Ok(None);
         };
         let resolve = |key: &str, node: &Node| {
             template::resolve(node, self.scope(&self.context, &[]), TemplatePlace::Anywhere)
@@ -264,23 +310,55 @@ impl Reader<'_> {
             };
             (members, body)
         } else {
-            let stage = self.stage(name.to_owned(), name_node, definition, &self.context, &[])?;
-            self.file.stages.push(stage);
-            return Ok(());
+            return Ok(Some(Expanded {
+                is_group: false,
+                body: definition.clone(),
+                members: vec![(name.to_owned(), Vec::new())],
+            }));
         };
-        self.file.groups.push(name.to_owned());
-        let reserved = members.first().map(|member| &member.locals);
+        let members = members
+            .into_iter()
+            .map(|member| (format!("{name}@{}", member.key), member.locals));
+        Ok(Some(Expanded {
+            is_group: true,
+            body,
+            members: members.collect(),
+        }))
+    }
+
+    fn add_stages(&mut self, name: &str, name_node: &Node, definition: &Node) -> Result<()> {
+        let Some(expanded) = self.expand(name, name_node, definition)? else {
+            let problem = format!("is {}, not a map", definition.kind());
+            return Err(self.at(name_node, Some(name), None, problem));
+        };
+        if expanded.is_group {
+            self.file.groups.push(name.to_owned());
+        }
+        let reserved = expanded.members.first().map(|(_, locals)| locals);
         let reserved = reserved.into_iter().flatten().map(|(key, _)| key.to_key());
-        let context = match body.find("vars") {
-            Some(_) => self.context.reserving(reserved),
-            None => self.context.clone(),
+        let context = match expanded.body.find("vars") {
+            Some(_) => &self.context.reserving(reserved),
+            None => &self.context,
         };
-        for member in members {
-            let name = format!("{name}@{}", member.key);
-            let stage = self.stage(name, name_node, &body, &context, &member.locals)?;
+        for (name, locals) in expanded.members {
+            let stage = self.stage(name, name_node, &expanded.body, context, &locals)?;
             self.file.stages.push(stage);
         }
         Ok(())
+    }
+
+    /// The folder that a stage is executed in, as it is written or as its template resolves.
+    fn wdir(&self, name: &str, body: &Node, context: &Context, locals: &[(Node, Node)]) -> Result<String> {
+        let Some(node) = body.find("wdir") else {
+            return Ok(".".to_owned());
+        };
+        let wdir = template::resolve(node, self.scope(context, locals), TemplatePlace::Stage)
+            .map_err(|problem| self.at(node, Some(name), Some("wdir"), problem))?;
+        let text = wdir.as_str().map(str::to_owned);
+        text.ok_or_else(|| {
+            let problem = format!("has {} where text belongs", wdir.kind());
+            self.at(node, Some(name), Some("wdir"), problem)
+        })
     }
 
     fn stage(
@@ -299,12 +377,7 @@ impl Reader<'_> {
         let context = match body.find("vars") {
             None => context,
             Some(vars) => {
-                let wdir = match body.find("wdir") {
-                    Some(node) => template::resolve(node, self.scope(context, locals), TemplatePlace::Stage)
-                        .map_err(|problem| self.at(node, Some(&name), Some("wdir"), problem))?,
-                    None => Node::text("."),
-                };
-                let folder = joined(&self.folder, wdir.as_str().unwrap_or_default());
+                let folder = joined(&self.folder, &self.wdir(&name, body, context, locals)?);
                 let mut extended = context.clone();
                 self.extend(&mut extended, vars, Some(&name), &folder)?;
                 own = extended;

@@ -1,6 +1,10 @@
 //! The `lathe` binary: one file per command, settings, and the wiring of all rooms. Nothing is decided here that a
 //! room could decide; what only a process knows (arguments, environment, terminal, clock) is known only here.
 
+// First, for the macros in it.
+#[macro_use]
+mod terminal;
+
 mod background;
 mod cli;
 mod client;
@@ -35,7 +39,6 @@ mod settings;
 mod sources;
 mod stage_view;
 mod steps;
-mod terminal;
 mod tls;
 mod tracking;
 mod wiring;
@@ -50,6 +53,9 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let (system, global) = settings::dvc_config_folders();
     lathe_data::set_config_folders(system, global);
+    if cli.quiet {
+        terminal::be_quiet();
+    }
     terminal::start_logging(cli.verbose, cli.log_format);
     exit::report(commands::execute(cli))
 }

@@ -182,6 +182,7 @@ pub fn tracked(repo: &Repo, path: &str, recorded: Recorded) -> Tracked {
         stage: None,
         recorded: Some(recorded),
         is_cached: true,
+        is_versioned: false,
         is_pushed: true,
         remote: None,
         deps: Vec::new(),

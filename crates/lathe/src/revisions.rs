@@ -1,9 +1,9 @@
 //! The repository as it was at commits: what `metrics`, `params` and `plots` compare.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, bail};
 use lathe_data::Repo;
@@ -33,27 +33,43 @@ pub struct Commits {
 struct CommitFiles {
     root: PathBuf,
     commit: String,
-    paths: BTreeSet<String>,
+    /// Listed once somebody asks.
+    paths: OnceLock<BTreeSet<String>>,
 }
 
 impl CommitFiles {
-    fn open(root: PathBuf, commit: String) -> anyhow::Result<Self> {
-        let listed = process::output_of("git", &["ls-tree", "-r", "-z", "--name-only", &commit], &root)?;
-        let paths = listed
-            .split('\0')
-            .filter(|path| !path.is_empty())
-            .map(str::to_owned);
-        Ok(Self {
-            paths: paths.collect(),
-            root,
+    fn new(root: &Path, commit: String) -> Self {
+        Self {
+            root: root.to_owned(),
             commit,
-        })
+            paths: OnceLock::new(),
+        }
     }
+
+    fn paths(&self) -> lathe_pipeline::Result<&BTreeSet<String>> {
+        if let Some(paths) = self.paths.get() {
+            return Ok(paths);
+        }
+        let arguments = ["ls-tree", "-r", "-z", "--name-only", &self.commit];
+        let listed = process::output_of("git", &arguments, &self.root).map_err(|error| {
+            lathe_pipeline::Error::Read {
+                path: PathBuf::from(&self.commit),
+                source: std::io::Error::other(error),
+            }
+        })?;
+        let paths = listed.split('\0').filter(|path| !path.is_empty());
+        Ok(self.paths.get_or_init(|| paths.map(str::to_owned).collect()))
+    }
+}
+
+/// The files of a commit, which is only looked into once one is asked for.
+pub fn files_at(root: &Path, commit: &str) -> Arc<dyn Files> {
+    Arc::new(CommitFiles::new(root, commit.to_owned()))
 }
 
 impl Files for CommitFiles {
     fn read(&self, at: &str) -> lathe_pipeline::Result<Option<Vec<u8>>> {
-        if !self.paths.contains(at) {
+        if !self.paths()?.contains(at) {
             return Ok(None);
         }
         let failed = |source| lathe_pipeline::Error::Read {
@@ -75,13 +91,13 @@ impl Files for CommitFiles {
 
     fn pipelines(&self) -> lathe_pipeline::Result<Vec<String>> {
         let is_pipeline = |path: &&String| *path == "dvc.yaml" || path.ends_with("/dvc.yaml");
-        Ok(self.paths.iter().filter(is_pipeline).cloned().collect())
+        Ok(self.paths()?.iter().filter(is_pipeline).cloned().collect())
     }
 
     fn list(&self, folder: &str) -> lathe_pipeline::Result<Vec<String>> {
         let inside = format!("{folder}/");
         Ok(self
-            .paths
+            .paths()?
             .iter()
             .filter(|path| path.starts_with(&inside))
             .cloned()
@@ -101,7 +117,7 @@ pub fn state(repo: &Repo, name: &str) -> anyhow::Result<State> {
                     "name a branch, a tag, a commit or an experiment, or `workspace` for the files as they are",
                 )
             })?;
-            Arc::new(CommitFiles::open(repo.root().to_owned(), commit)?)
+            files_at(repo.root(), &commit)
         }
     };
     State::open(repo, files).with_context(|| format!("`{name}` cannot be read"))

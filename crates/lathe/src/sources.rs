@@ -53,7 +53,7 @@ pub fn prepare(
         let data = Data::under(lock, &call.folder)?;
         let count = pull(&data, pipelines, &options.selection, options.run_cache)?;
         if 0 < count && !call.json {
-            println!("{count} files fetched");
+            tell!("{count} files fetched");
         }
         options.fetch = Some(fetcher(repo)?);
     }

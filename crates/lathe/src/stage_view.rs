@@ -31,7 +31,7 @@ impl StageView {
 
     /// Shows what happened.
     pub fn show(&mut self, event: StageEvent) {
-        if self.quiet {
+        if self.quiet || crate::terminal::is_quiet() {
             return;
         }
         if let StageEvent::Progress { done, total, running } = event {
@@ -40,7 +40,7 @@ impl StageView {
         }
         if let Some(line) = self.line(event) {
             self.clear();
-            println!("{line}");
+            tell!("{line}");
         }
     }
 
@@ -205,5 +205,7 @@ pub fn print_plan(lines: &[PlanLine]) {
         };
         text.push_str(&format!("{mark} {:<12} {}\n", line.stage, line.reason));
     }
-    print!("{text}");
+    if !crate::terminal::is_quiet() {
+        print!("{text}");
+    }
 }

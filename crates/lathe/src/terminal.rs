@@ -1,13 +1,36 @@
 //! What people read: errors, tables, colours only where a terminal shows them.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::LogFormat;
 use crate::exit::Hinted;
 
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on only errors are printed, and what programs asked for with `--json`.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether only errors are to be printed.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// A line for people on standard output, unless they want to see errors only.
+macro_rules! tell {
+    ($($line:tt)*) => {
+        if !$crate::terminal::is_quiet() {
+            println!($($line)*);
+        }
+    };
+}
+
 /// Logs go to standard error; `-v` shows more, `LATHE_LOG` sets the filter, `--log-format` the form.
 pub fn start_logging(verbose: u8, format: LogFormat) {
     let level = match verbose {
+        0 if is_quiet() => "error",
         0 => "warn",
         1 => "info",
         _ => "debug",

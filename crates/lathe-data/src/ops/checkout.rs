@@ -61,6 +61,7 @@ pub fn checkout(
     selected: &[Selected<'_>],
     options: CheckoutOptions,
 ) -> Result<Checkout> {
+    refuse_versioned(repo, selected)?;
     let mut done = Checkout::default();
     let mut plans = Vec::new();
     for selected in selected.iter().filter(|selected| selected.out.is_cached) {
@@ -102,6 +103,15 @@ pub fn checkout(
         return Err(Error::NotRestored { paths: done.failed });
     }
     Ok(done)
+}
+
+fn refuse_versioned(repo: &Repo, selected: &[Selected<'_>]) -> Result<()> {
+    let versioned = selected.iter().filter(|selected| selected.out.is_versioned);
+    let paths: Vec<String> = versioned.map(|selected| shown(repo, &selected.out.at)).collect();
+    match paths.is_empty() {
+        true => Ok(()),
+        false => Err(Error::VersionedOutputs { paths }),
+    }
 }
 
 /// Puts what was recorded in the place of whatever is at a path.

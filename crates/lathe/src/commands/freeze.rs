@@ -61,10 +61,10 @@ pub fn execute(args: Args, call: &Call, frozen: bool) -> anyhow::Result<Outcome>
     } else {
         let word = if frozen { "froze" } else { "thawed" };
         for stage in &changed {
-            println!("{word} {stage}");
+            tell!("{word} {stage}");
         }
         if changed.is_empty() {
-            println!("nothing to change");
+            tell!("nothing to change");
         }
     }
     Ok(Outcome::Done)

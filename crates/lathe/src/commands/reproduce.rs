@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -98,6 +99,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         deterministic: !args.as_is,
         environment: target.environment.clone(),
         inputs: target.inputs().into_iter().cloned().collect(),
+        frozen: target.frozen.iter().map(|stage| stage.stage.clone()).collect(),
         stages: Vec::new(),
         rebuilds: rebuilt.len(),
         nondeterminism: Vec::new(),
@@ -154,6 +156,22 @@ fn rebuild(
     if target.stages.is_empty() {
         target.stages = recorded_in_lock(&built)?;
     }
+    let frozen = frozen_stages(&built)?;
+    target.set_frozen_apart(|stage| frozen.contains(stage));
+    if target.stages.is_empty() {
+        return Err(hinted(
+            "all stages that were recorded are frozen, so there is nothing to rebuild",
+            "let them be executed again with `lathe unfreeze`, and commit that",
+        ));
+    }
+    if number == 1 {
+        for stage in &target.frozen {
+            say(&format!(
+                "{} is frozen: its outputs are taken as they were recorded",
+                stage.stage
+            ));
+        }
+    }
     let rebuilding = Rebuilding {
         root: &project.root,
         target,
@@ -171,6 +189,12 @@ fn rebuild(
         say(&paint(&format!("  {line}"), Style::Faint))
     })?;
     Ok(built)
+}
+
+fn frozen_stages(built: &Built) -> anyhow::Result<HashSet<String>> {
+    let pipelines = lathe_pipeline::Project::load(&lathe_data::Repo::discover(&built.root)?)?;
+    let frozen = pipelines.stages().iter().filter(|stage| stage.frozen);
+    Ok(frozen.map(lathe_pipeline::Stage::address).collect())
 }
 
 /// What the `dvc.lock` of the commit says.

@@ -146,7 +146,7 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
     let quiet = call.json;
     let say = |line: &str| {
         if !quiet {
-            println!("{line}");
+            tell!("{line}");
         }
     };
     set_params(args, &project)?;
@@ -169,7 +169,7 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
                 (false, true) => "everything is up to date",
                 (false, false) => "no stage had to be executed",
             };
-            println!("{ending}");
+            tell!("{ending}");
         }
         return Ok((Outcome::Done, json!({ "executed": 0, "stages": plan.lines() })));
     }
@@ -283,7 +283,7 @@ pub fn carry_out(args: &Args, call: &Call) -> anyhow::Result<(Outcome, serde_jso
 
     let executed = executed(&execution.stages);
     if !quiet {
-        println!(
+        tell!(
             "{} executed in {:.1} s",
             lathe_data::counted(executed, "stage"),
             started.elapsed().as_secs_f64()
@@ -383,7 +383,7 @@ fn fail(
         "failed": failures(&report), "skipped": report.skipped,
     });
     if !quiet && !report.skipped.is_empty() {
-        println!("not executed: {}", report.skipped.join(", "));
+        tell!("not executed: {}", report.skipped.join(", "));
     }
     if interrupted {
         let stages: Vec<String> = report

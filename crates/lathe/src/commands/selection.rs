@@ -35,6 +35,11 @@ impl StageSelection {
         self.recursive
     }
 
+    /// Means every pipeline of the repository unless targets are named.
+    pub fn take_all_if_none_is_named(&mut self) {
+        self.all_pipelines |= self.targets.is_empty();
+    }
+
     /// The same for another process in the project's folder.
     pub fn to_arguments(&self) -> Vec<String> {
         let flags = [

@@ -155,8 +155,8 @@ fn list<'a>(
     for stage in stages {
         let address = stage.address();
         match name_only {
-            true => println!("{address}"),
-            false => println!("{address:<width$}  {}", description(stage)),
+            true => tell!("{address}"),
+            false => tell!("{address:<width$}  {}", description(stage)),
         }
     }
     Ok(Outcome::Done)
@@ -244,7 +244,7 @@ fn add_stage(add: Add, call: &Call) -> anyhow::Result<Outcome> {
     if call.json {
         terminal::print_json(&json!({ "stage": stage.name, "file": file }))?;
     } else {
-        println!("added stage {} to {file}", stage.name);
+        tell!("added stage {} to {file}", stage.name);
     }
     drop(lock);
     if add.run {

@@ -46,6 +46,8 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if has_pipeline && (targets.is_empty() || !of_stages.is_empty()) {
         let mut selection = args.selection;
         selection.targets = of_stages;
+        // As of data, all is meant that the repository holds.
+        selection.take_all_if_none_is_named();
         let pipelines = lathe_pipeline::Project::load(&repo)?.reaching(external::reach(&repo));
         let marks = EnvironmentMarks::load(&project.root);
         let options = lathe_pipeline::ExecuteOptions {

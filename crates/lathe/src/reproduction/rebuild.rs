@@ -132,7 +132,8 @@ impl Rebuilding<'_> {
         Ok(())
     }
 
-    /// Executes every stage; `show` sees what is printed meanwhile.
+    /// Executes the target's stages and what they need, whatever else the commit defines; `show` sees what is printed
+    /// meanwhile.
     pub fn execute(&self, built: &mut Built, show: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
         // What stages log goes to records of the rebuild's own.
         let records = tempfile::tempdir().context("no place for the rebuild's records")?;
@@ -151,7 +152,6 @@ impl Rebuilding<'_> {
         let mut child = Command::new(std::env::current_exe()?)
             .args([
                 "run",
-                "--all-pipelines",
                 "--force",
                 "--no-run-cache",
                 "--no-register",
@@ -164,6 +164,8 @@ impl Rebuilding<'_> {
                     .iter()
                     .map(|(name, value)| format!("--env={name}={value}")),
             )
+            .arg("--")
+            .args(self.addresses(built)?)
             .current_dir(&built.root)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -190,6 +192,31 @@ impl Rebuilding<'_> {
             built.failure = Some(last[last.len().saturating_sub(LINES_MAX)..].join("\n"));
         }
         Ok(())
+    }
+}
+
+impl Rebuilding<'_> {
+    /// The stages to execute, as seen from the project's folder.
+    fn addresses(&self, built: &Built) -> anyhow::Result<Vec<String>> {
+        let folder = std::fs::canonicalize(&built.root)
+            .with_context(|| format!("failed to read `{}`", built.root.display()))?;
+        let repo = Repo::discover(&folder)?;
+        if repo.root() == folder {
+            return Ok(self
+                .target
+                .stages
+                .iter()
+                .map(|stage| stage.stage.clone())
+                .collect());
+        }
+        let address = |stage: &lathe_types::executions::StageExecution| {
+            let of_file = stage.stage.split_once("dvc.yaml:");
+            let (above, name) = of_file.unwrap_or(("", &stage.stage));
+            let file = repo.root().join(above).join("dvc.yaml");
+            let file = lathe_data::relative_path(&file, &folder);
+            format!("{file}:{name}")
+        };
+        Ok(self.target.stages.iter().map(address).collect())
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Report {
     pub environment: Option<Environment>,
     /// Data and code that no stage makes, by hash.
     pub inputs: Vec<HashedPath>,
+    /// Frozen stages, whose outputs are among the inputs.
+    pub frozen: Vec<String>,
     /// Output by output.
     pub stages: Vec<StageReport>,
     /// How often it was built.
@@ -193,6 +195,12 @@ impl Report {
             ""
         };
         fact("commit", &format!("`{}`{with_patch}", self.commit));
+        for stage in &self.frozen {
+            fact(
+                "frozen",
+                &format!("`{stage}`, whose outputs are inputs, as they were recorded"),
+            );
+        }
         if let Some(environment) = &self.environment {
             let short = &environment.digest[..environment.digest.len().min(12)];
             fact("environment", &format!("{} `{short}`", environment.manager));

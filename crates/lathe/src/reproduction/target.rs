@@ -24,6 +24,8 @@ pub struct Target {
     /// The stages with their inputs and outputs, in the order of their dependencies; of a commit alone they are
     /// read once it is checked out.
     pub stages: Vec<StageExecution>,
+    /// Those of them that are frozen, with what they made: nothing executes them, so that it is an input.
+    pub frozen: Vec<StageExecution>,
 }
 
 impl Target {
@@ -52,6 +54,7 @@ impl Target {
             patch: None,
             environment: None,
             stages: Vec::new(),
+            frozen: Vec::new(),
         })
     }
 
@@ -87,10 +90,17 @@ impl Target {
             patch,
             environment: Some(execution.environment),
             stages: execution.stages,
+            frozen: Vec::new(),
         })
     }
 
-    /// Inputs that no stage makes.
+    /// Sets the frozen stages apart.
+    pub fn set_frozen_apart(&mut self, is_frozen: impl Fn(&str) -> bool) {
+        let frozen = self.stages.extract_if(.., |stage| is_frozen(&stage.stage));
+        self.frozen.extend(frozen);
+    }
+
+    /// Inputs that no stage makes that is executed.
     pub fn inputs(&self) -> Vec<&HashedPath> {
         let made = |path: &str| {
             self.stages.iter().flat_map(|stage| &stage.outs).any(|out| {
@@ -99,7 +109,8 @@ impl Target {
             })
         };
         let mut inputs: Vec<&HashedPath> = Vec::new();
-        for dep in self.stages.iter().flat_map(|stage| &stage.deps) {
+        let deps = self.stages.iter().flat_map(|stage| &stage.deps);
+        for dep in deps.chain(self.frozen.iter().flat_map(|stage| &stage.outs)) {
             // What lies behind URLs the commands get for themselves.
             let is_file = !dep.path.contains("://");
             if is_file && !made(&dep.path) && !inputs.iter().any(|known| known.path == dep.path) {

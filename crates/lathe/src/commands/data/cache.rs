@@ -106,12 +106,12 @@ fn migrate(call: &Call, dry: bool, dvc_files: bool) -> anyhow::Result<Outcome> {
         true => ("would be ", "would be written anew"),
         false => ("", "written anew"),
     };
-    println!(
+    tell!(
         "{} {would}linked to where DVC 3 looks",
         lathe_data::counted(count, "object")
     );
     for file in &shown {
-        println!("{file} {to}");
+        tell!("{file} {to}");
     }
     Ok(Outcome::Done)
 }

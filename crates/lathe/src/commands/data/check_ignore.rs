@@ -45,9 +45,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         // As git does: with the rules, one that takes a path back in counts too.
         any |= is_ignored || args.details && found.is_some();
         match (&found, args.details) {
-            (Some(rule), true) => println!("{}:{}:{}\t{target}", rule.file, rule.line, rule.pattern),
-            (None, true) if args.non_matching => println!("::\t{target}"),
-            (_, false) if is_ignored => println!("{target}"),
+            (Some(rule), true) => tell!("{}:{}:{}\t{target}", rule.file, rule.line, rule.pattern),
+            (None, true) if args.non_matching => tell!("::\t{target}"),
+            (_, false) if is_ignored => tell!("{target}"),
             _ => {}
         }
     }

@@ -50,11 +50,11 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if call.json {
         terminal::print_json(&to_json(&done))?;
     } else if args.summary {
-        println!("{}", summary(&done));
+        tell!("{}", summary(&done));
     } else {
         print(&data, &done);
         if args.relink {
-            println!("relinked");
+            tell!("relinked");
         }
     }
     Ok(Outcome::Done)
@@ -81,7 +81,7 @@ pub fn print(data: &Data, done: &Checkout) {
         for path in paths {
             let ending = if path.ends_with('/') { "/" } else { "" };
             let shown = data.shown(&data.repo.root().join(path));
-            println!("{}\t{shown}{ending}", paint(mark, style));
+            tell!("{}\t{shown}{ending}", paint(mark, style));
         }
     }
 }

@@ -127,9 +127,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if call.json {
         terminal::print_json(&Value::Object(Map::from_iter([(name.clone(), value.into())])))?;
     } else if args.show_origin {
-        println!("{}\t{value}", shown(path, call));
+        tell!("{}\t{value}", shown(path, call));
     } else {
-        println!("{value}");
+        tell!("{value}");
     }
     Ok(Outcome::Done)
 }
@@ -152,7 +152,7 @@ pub fn cache_dir(
         let folder = dvc.join("cache").display().to_string();
         match call.json {
             true => terminal::print_json(&serde_json::json!({ "cache.dir": folder }))?,
-            false => println!("{folder}"),
+            false => tell!("{folder}"),
         }
         return Ok(Outcome::Done);
     }
@@ -183,7 +183,7 @@ fn list(config: &Config, level: Option<Level>, show_origin: bool, call: &Call) -
                     } else {
                         String::new()
                     };
-                    println!("{origin}{name}={value}");
+                    tell!("{origin}{name}={value}");
                 }
                 all.insert(name, value.into());
             }

@@ -110,7 +110,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     }
     let status = Value::Object(status);
     if call.json {
-        println!("{status}");
+        tell!("{status}");
     } else {
         print(&status, has_commits);
     }
@@ -203,30 +203,30 @@ fn print(status: &Value, has_commits: bool) {
     for (key, label, hint) in sections {
         let Some(section) = status.get(key) else { continue };
         if any {
-            println!();
+            tell!();
         }
         any = true;
-        println!("{label}:");
+        tell!("{label}:");
         if !hint.is_empty() {
-            println!("  ({hint})");
+            tell!("  ({hint})");
         }
         match section {
             Value::Object(states) => {
                 for (state, paths) in states {
                     for path in paths.as_array().into_iter().flatten() {
-                        println!("        {state}: {}", shown(path));
+                        tell!("        {state}: {}", shown(path));
                     }
                 }
             }
             paths => {
                 for path in paths.as_array().into_iter().flatten() {
-                    println!("        {}", shown(path));
+                    tell!("        {}", shown(path));
                 }
             }
         }
     }
     if !any {
-        println!(
+        tell!(
             "No changes{}.",
             if has_commits { "" } else { " in an empty git repo" }
         );

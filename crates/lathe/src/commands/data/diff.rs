@@ -69,7 +69,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         args.b_rev.is_none() && !args.hide_missing,
     );
     if call.json {
-        println!("{shown}");
+        tell!("{shown}");
     } else if args.md {
         print_markdown(&shown, args.show_hash);
     } else {
@@ -152,13 +152,13 @@ fn print(shown: &Value) {
         }
         let mut name = state.to_owned();
         name[..1].make_ascii_uppercase();
-        println!("{name}:");
+        tell!("{name}:");
         for entry in entries {
             let hash = hash_of(entry);
             let gap = if hash.is_empty() { "" } else { "  " };
-            println!("    {hash}{gap}{}", path_of(entry));
+            tell!("    {hash}{gap}{}", path_of(entry));
         }
-        println!();
+        tell!();
         let files = entries
             .iter()
             .filter(|entry| !path_of(entry).ends_with('/'))
@@ -168,12 +168,12 @@ fn print(shown: &Value) {
         }
     }
     if !counts.is_empty() {
-        println!("files summary: {}", counts.join(", "));
+        tell!("files summary: {}", counts.join(", "));
     }
 }
 
 fn print_markdown(shown: &Value, hashes: bool) {
-    println!(
+    tell!(
         "{}",
         if hashes {
             "| Status | Hash | Path |\n|---|---|---|"
@@ -188,7 +188,7 @@ fn print_markdown(shown: &Value, hashes: bool) {
             } else {
                 String::new()
             };
-            println!("| {state} |{hash} {} |", path_of(entry));
+            tell!("| {state} |{hash} {} |", path_of(entry));
         }
     }
 }

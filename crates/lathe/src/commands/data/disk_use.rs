@@ -92,7 +92,7 @@ pub fn execute(args: &Args, call: &Call) -> anyhow::Result<Outcome> {
         .max()
         .unwrap_or(0);
     for (path, size) in told {
-        println!("{:>width$}  {path}", list::short(size));
+        tell!("{:>width$}  {path}", list::short(size));
     }
     Ok(Outcome::Done)
 }

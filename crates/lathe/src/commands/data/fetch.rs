@@ -32,9 +32,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if call.json {
         terminal::print_json(&json!({ "fetched": moved.count, "missing": moved.missing }))?;
     } else if moved.count == 0 && moved.missing.is_empty() {
-        println!("Everything is up to date.");
+        tell!("Everything is up to date.");
     } else {
-        println!("{} fetched", lathe_data::counted(moved.count, "file"));
+        tell!("{} fetched", lathe_data::counted(moved.count, "file"));
     }
     sync::refuse_missing(&moved.missing, sync::NOWHERE)?;
     Ok(Outcome::Done)

@@ -76,7 +76,7 @@ pub fn execute(args: &Args, call: &Call) -> anyhow::Result<Outcome> {
         let url = foreign.object_url(&args.path, args.remote.as_deref())?;
         match call.json {
             true => terminal::print_json(&json!({ "url": url }))?,
-            false => println!("{url}"),
+            false => tell!("{url}"),
         }
         return Ok(Outcome::Done);
     }

@@ -238,7 +238,9 @@ fn print(args: &Args, rows: &[(String, &Listed)]) {
         text.push_str(name);
         text.push('\n');
     }
-    print!("{text}");
+    if !crate::terminal::is_quiet() {
+        print!("{text}");
+    }
 }
 
 /// Bytes as DVC tells them: `3`, `4.88k`, `1.91M`.

@@ -96,8 +96,8 @@ pub fn execute(args: &Args, call: &Call) -> anyhow::Result<Outcome> {
     let width = sizes.iter().map(String::len).max().unwrap_or(0);
     for (name, size) in found.keys().zip(&sizes) {
         match args.size {
-            true => println!("{size:>width$}  {name}"),
-            false => println!("{name}"),
+            true => tell!("{size:>width$}  {name}"),
+            false => tell!("{name}"),
         }
     }
     Ok(Outcome::Done)

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lathe_data::{DvcFile, Repo, RepoLock, Selected, Selection, Tracked};
+use lathe_pipeline::ParamFiles;
 
 use super::Call;
 use crate::exit::hinted;
-use crate::git;
+use crate::{git, revisions};
 
 pub mod add;
 pub mod cache;
@@ -140,8 +141,9 @@ impl Data {
             .iter()
             .flat_map(Tracked::of_dvc_file)
             .collect();
+        let params = ParamFiles::new(repo.root());
         for file in &collected.pipelines {
-            all.extend(of_pipeline(file)?);
+            all.extend(of_pipeline(repo.root(), file, &params)?);
         }
         Ok(Self {
             repo,
@@ -154,14 +156,16 @@ impl Data {
     /// What another commit tracks.
     pub fn at_revision(&self, revision: &str) -> anyhow::Result<Vec<Tracked>> {
         let files = git::definitions(self.repo.root(), revision)?;
+        let params = ParamFiles::of(revisions::files_at(self.repo.root(), revision));
         let mut all = Vec::new();
         for (path, text) in &files {
-            let at = self.repo.root().join(path);
+            let root = self.repo.root();
+            let at = root.join(path);
             if path.ends_with(lathe_data::SUFFIX) {
                 all.extend(Tracked::of_dvc_file(&DvcFile::parse(&at, text.clone())?));
             } else if let Some(folder) = path.strip_suffix("dvc.yaml") {
                 let lock = files.get(&format!("{folder}dvc.lock")).map_or("", String::as_str);
-                all.extend(lathe_pipeline::locked_outs(&at, text, lock)?);
+                all.extend(lathe_pipeline::locked_outs(root, &at, text, lock, &params)?);
             }
         }
         Ok(all)
@@ -221,7 +225,7 @@ impl Data {
             let mut shown: Vec<String> = paths.iter().map(|path| self.shown(path)).collect();
             shown.sort();
             shown.dedup();
-            println!(
+            tell!(
                 "\nto track the changes with git, run\n\n    git add {}\n",
                 shown.join(" ")
             );
@@ -257,12 +261,19 @@ pub fn written_by<'a>(repo: &Repo, stages: impl Iterator<Item = &'a lathe_pipeli
 }
 
 /// What a `dvc.yaml` and the lock beside it track.
-fn of_pipeline(file: &Path) -> anyhow::Result<Vec<Tracked>> {
+fn of_pipeline(root: &Path, file: &Path, params: &ParamFiles) -> anyhow::Result<Vec<Tracked>> {
     let read = |path: &Path| match std::fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(error).with_context(|| format!("failed to read `{}`", path.display())),
     };
     let lock = file.with_file_name("dvc.lock");
-    Ok(lathe_pipeline::locked_outs(file, &read(file)?, &read(&lock)?)?)
+    let (definition, lock) = (read(file)?, read(&lock)?);
+    Ok(lathe_pipeline::locked_outs(
+        root,
+        file,
+        &definition,
+        &lock,
+        params,
+    )?)
 }

@@ -55,10 +55,10 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
             (0 < moved.count).then(|| format!("{} fetched", lathe_data::counted(moved.count, "file")));
         let changed = checkout::summary(&done);
         match (fetched, changed.as_str()) {
-            (None, "no changes") if moved.missing.is_empty() => println!("Everything is up to date."),
-            (None, changed) => println!("{changed}"),
-            (Some(fetched), "no changes") => println!("{fetched}"),
-            (Some(fetched), changed) => println!("{fetched}; {changed}"),
+            (None, "no changes") if moved.missing.is_empty() => tell!("Everything is up to date."),
+            (None, changed) => tell!("{changed}"),
+            (Some(fetched), "no changes") => tell!("{fetched}"),
+            (Some(fetched), changed) => tell!("{fetched}; {changed}"),
         }
     }
     if !args.allow_missing {

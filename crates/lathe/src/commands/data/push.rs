@@ -37,9 +37,9 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if call.json {
         terminal::print_json(&json!({ "pushed": moved.count, "missing": moved.missing }))?;
     } else if moved.count == 0 {
-        println!("Everything is up to date.");
+        tell!("Everything is up to date.");
     } else {
-        println!("{} pushed", lathe_data::counted(moved.count, "file"));
+        tell!("{} pushed", lathe_data::counted(moved.count, "file"));
     }
     sync::refuse_missing(&moved.missing, sync::NOWHERE)?;
     Ok(Outcome::Done)

@@ -216,7 +216,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
                     .filter(|(at, _, _)| level.level().is_none_or(|level| level == *at))
                     .filter_map(|(_, _, ini)| ini.find("core", "remote"))
                     .last();
-                println!("{}", found.unwrap_or("No default remote set"));
+                tell!("{}", found.unwrap_or("No default remote set"));
                 return Ok(if found.is_some() {
                     Outcome::Done
                 } else {
@@ -284,7 +284,7 @@ fn list(config: &Config, level: Option<Level>, call: &Call) -> anyhow::Result<()
             } else {
                 ""
             };
-            println!("{name}\t{url}{mark}");
+            tell!("{name}\t{url}{mark}");
         }
         all.insert(name, Value::from(url));
     }

@@ -61,12 +61,12 @@ pub fn cloud(scope: &Scope, targets: &[String], call: &Call) -> anyhow::Result<O
             Outcome::Changed
         });
     } else if found.is_empty() {
-        println!("cache and remote are in sync");
+        tell!("cache and remote are in sync");
     }
     if !call.json {
         for (path, state) in &found {
             let state = format!("{state}:");
-            println!("\t{state:<20}{path}");
+            tell!("\t{state:<20}{path}");
         }
     }
     Ok(Outcome::Done)
@@ -143,13 +143,13 @@ pub fn changes(call: &Call, targets: &[String], updates: bool) -> anyhow::Result
 /// As `dvc status` prints it.
 pub fn print(changes: &Map<String, Value>) {
     for (file, entries) in changes {
-        println!("{file}:");
+        tell!("{file}:");
         for entry in entries.as_array().into_iter().flatten() {
             for (what, paths) in entry.as_object().into_iter().flatten() {
-                println!("\t{what}:");
+                tell!("\t{what}:");
                 for (path, state) in paths.as_object().into_iter().flatten() {
                     let state = format!("{}:", state.as_str().unwrap_or_default());
-                    println!("\t\t{state:<20}{path}");
+                    tell!("\t\t{state:<20}{path}");
                 }
             }
         }

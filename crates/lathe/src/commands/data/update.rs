@@ -66,7 +66,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         if update(&data, file, &args, &options)? {
             updated.push(shown);
         } else if !call.json {
-            println!("`{shown}` did not change");
+            tell!("`{shown}` did not change");
         }
     }
     if call.json {

@@ -89,6 +89,14 @@ pub fn execute(mut args: Args, call: &Call) -> anyhow::Result<Outcome> {
     if args.run_all {
         return run_all(call, &place, args.run.jobs.unwrap_or(1).into());
     }
+    if place
+        .repo
+        .config()
+        .find_bool("exp", "auto_push")?
+        .unwrap_or(false)
+    {
+        tracing::warn!("the setting `exp.auto_push` has no effect in `lathe`: push with `lathe exp push`");
+    }
     if !args.no_hydra
         && place
             .repo

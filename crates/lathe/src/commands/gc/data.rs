@@ -172,11 +172,11 @@ pub fn execute(args: Options, dry: bool, call: &Call) -> anyhow::Result<Outcome>
     if call.json {
         terminal::print_json(&json!({ "dry": dry, "cache": local, "bytes": bytes, "remote": remote }))?;
     } else if local.is_empty() && remote == 0 {
-        println!("nothing is unused");
+        tell!("nothing is unused");
     } else {
-        println!("{} objects of the cache {verb} ({bytes} bytes)", local.len());
+        tell!("{} objects of the cache {verb} ({bytes} bytes)", local.len());
         if args.cloud {
-            println!("{remote} objects of the remote {verb}");
+            tell!("{remote} objects of the remote {verb}");
         }
     }
     Ok(Outcome::Done)

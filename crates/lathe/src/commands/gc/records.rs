@@ -194,18 +194,18 @@ fn tell(call: &Call, report: &Report, dry: bool) -> anyhow::Result<()> {
     }
     let done = if dry { "would remove" } else { "removed" };
     for name in &report.removed {
-        println!("{done} {name}");
+        tell!("{done} {name}");
     }
     for kept in &report.kept {
-        println!("kept {kept}");
+        tell!("kept {kept}");
     }
     for left in &report.artifacts_left {
-        println!("artifacts at {left} are not this server's, and stay");
+        tell!("artifacts at {left} are not this server's, and stay");
     }
     if report.uploads_given_up != 0 {
-        println!("{} unfinished uploads given up", report.uploads_given_up);
+        tell!("{} unfinished uploads given up", report.uploads_given_up);
     }
-    println!(
+    tell!(
         "{done}: {} records, {} kept",
         report.removed.len(),
         report.kept.len()

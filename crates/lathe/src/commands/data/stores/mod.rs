@@ -2,6 +2,7 @@
 
 mod bucket;
 mod http;
+mod inert;
 mod sftp;
 
 use lathe_data::remote::{Remote, RemoteSettings, Store};
@@ -36,6 +37,7 @@ pub fn open(settings: &RemoteSettings, jobs: Option<usize>) -> anyhow::Result<Re
 
 /// Opens what the settings describe, if it is no folder.
 pub fn open_store(settings: &RemoteSettings) -> anyhow::Result<Box<dyn Store>> {
+    inert::warn(settings);
     Ok(match settings.scheme() {
         Some("http" | "https") => Box::new(http::Http::open(settings, false)?),
         Some("webdav" | "webdavs") => Box::new(http::Http::open(settings, true)?),
