@@ -590,13 +590,3 @@ stages:
         for project, text in [(one, ours), (other, theirs)]:
             (project / "dvc.yaml").write_text("".join(text))
         dvc(one, "status"), lathe("status", cwd=other)
-
-
-def test_status_is_about_every_pipeline_of_the_repository(pair):
-    files = {"sub/dvc.yaml": "stages: {s: {cmd: echo 1 > o, outs: [o]}}\n", "other/here": ""}
-    theirs, ours = pair(files)
-    for folder in [".", "other", "sub"]:
-        told = dvc_json(theirs / folder, "status")
-        assert [name.rsplit("dvc.yaml:")[-1] for name in told] == ["s"]
-        stages = json.loads(lathe("status", "--json", cwd=ours / folder).stdout)["stages"]
-        assert [stage["stage"] for stage in stages] == ["sub/dvc.yaml:s"]

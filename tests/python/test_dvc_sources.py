@@ -1,11 +1,11 @@
-"""Data of `.dvc` files at the beginning of pipelines, as `dvc repro` takes it."""
+"""Data of `.dvc` files at the beginning of pipelines, as `dvc repro` takes it, and pipelines in several folders."""
 
 import json
 import re
 import shutil
 
 from conftest import lathe
-from test_dvc_pipelines import dvc, empty, pair, same, write  # noqa: F401  (fixtures too)
+from test_dvc_pipelines import dvc, dvc_json, empty, pair, same, write  # noqa: F401  (fixtures too)
 
 SOURCES = {
     "dvc.yaml": """stages:
@@ -82,3 +82,13 @@ def test_data_stands_at_the_beginning_of_pipelines(pair, tmp_path):
     assert (done["executed"], [stage["outcome"] for stage in done["stages"]]) == (0, ["restored", "restored"])
     lathe("pull", cwd=ours)
     assert "up to date" in dvc(ours, "status")
+
+
+def test_status_is_about_every_pipeline_of_the_repository(pair):
+    files = {"sub/dvc.yaml": "stages: {s: {cmd: echo 1 > o, outs: [o]}}\n", "other/here": ""}
+    theirs, ours = pair(files)
+    for folder in [".", "other", "sub"]:
+        told = dvc_json(theirs / folder, "status")
+        assert [name.rsplit("dvc.yaml:")[-1] for name in told] == ["s"]
+        stages = json.loads(lathe("status", "--json", cwd=ours / folder).stdout)["stages"]
+        assert [stage["stage"] for stage in stages] == ["sub/dvc.yaml:s"]
