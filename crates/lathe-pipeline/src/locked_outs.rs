@@ -44,7 +44,7 @@ pub fn locked_outs(
         let Some(body) = body else { continue };
         let wdir = match body.find("wdir") {
             Some(wdir) if interpolates(wdir) => match wdirs.get(&name) {
-                Some(wdir) => wdir,
+                Some(wdir) => wdir.as_str(),
                 // Nor is what was made by a member that its group does not have any more.
                 None => continue,
             },

@@ -50,7 +50,7 @@ impl CommitFiles {
         if let Some(paths) = self.paths.get() {
             return Ok(paths);
         }
-        let arguments = ["ls-tree", "-r", "-z", "--name-only", &self.commit];
+        let arguments = ["ls-tree", "-r", "-z", "--name-only", self.commit.as_str()];
         let listed = process::output_of("git", &arguments, &self.root).map_err(|error| {
             lathe_pipeline::Error::Read {
                 path: PathBuf::from(&self.commit),

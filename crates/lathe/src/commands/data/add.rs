@@ -90,7 +90,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         let ignore = added.at.with_file_name(".gitignore");
         changed.extend(ignore.exists().then_some(ignore));
         changed.push(added.file.clone());
-        for link in &added.left_out {
+        for link in added.left_out.iter().filter(|_| !call.quiet) {
             eprintln!(
                 "`{}` is a link to a folder: what is in it is not tracked",
                 data.shown(link)

@@ -110,7 +110,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
     }
     let status = Value::Object(status);
     if call.json {
-        tell!("{status}");
+        println!("{status}");
     } else {
         print(&status, has_commits);
     }

@@ -69,7 +69,7 @@ pub fn execute(args: Args, call: &Call) -> anyhow::Result<Outcome> {
         args.b_rev.is_none() && !args.hide_missing,
     );
     if call.json {
-        tell!("{shown}");
+        println!("{shown}");
     } else if args.md {
         print_markdown(&shown, args.show_hash);
     } else {
