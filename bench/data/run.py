@@ -4,7 +4,8 @@
 usage: bench/data/run.py [--lathe PATH] [--files 20000] [--big-mib 2048] [--no-dvc]
 
 Each line: seconds of lathe, of dvc, of the floor; the ratio to each; the wanted ratios. Floors: `cp` of the same files by
-as many processes as cores (for what writes them), md5 of the same bytes on all cores plus one copy (for the big file).
+as many processes as cores (for what writes them), md5 of the same bytes plus one copy (for the big file: MD5 goes through a
+file from its beginning to its end, so one core computes it).
 What goes into a cache or a remote is on the disk when lathe says so; `dvc` and `cp` leave that to the kernel. So a second
 floor is the same `cp` and `sync`."""
 
