@@ -26,6 +26,13 @@ pub enum Target {
     Trace(String),
     /// A path in the artifact store.
     Artifact(String),
+    /// Where somebody wants to keep artifacts, or has some.
+    Place {
+        /// `mlflow-artifacts:/PATH`, or a URI of other storage.
+        uri: String,
+        /// The path in the storage where experiments without a place of their own have theirs, if it lies there.
+        path: Option<String>,
+    },
 }
 
 /// What is known of a target.
@@ -35,6 +42,8 @@ pub struct Facts {
     pub kinds: Vec<(Resource, String)>,
     /// What the user holds on these, beyond what it holds on all of a kind.
     pub grants: Vec<Grant>,
+    /// Of a place that is no experiment's: whether experiments keep theirs below it, or will.
+    pub is_kept: bool,
 }
 
 impl Store {
@@ -58,7 +67,15 @@ fn facts(tx: &Tx<'_>, user: Option<i64>, target: &Target) -> Result<Facts> {
             )?);
         }
     }
-    Ok(Facts { kinds, grants })
+    let is_kept = match target {
+        Target::Place { uri, path } if kinds.is_empty() => is_kept(tx, uri, path.as_deref())?,
+        _ => false,
+    };
+    Ok(Facts {
+        kinds,
+        grants,
+        is_kept,
+    })
 }
 
 type Kinds = Vec<(Resource, String)>;
@@ -98,6 +115,13 @@ fn resolve(tx: &Tx<'_>, target: &Target) -> Result<Kinds> {
             vec![(version, "*".into()), (resource, name.clone())]
         }
         Target::Artifact(path) => artifact(tx, path)?,
+        Target::Place { uri, path } => {
+            let own = holder(&locations(tx)?, uri);
+            match path.as_deref().filter(|_| own.is_empty()) {
+                Some(path) => of_number(tx, path)?.unwrap_or_default(),
+                None => own,
+            }
+        }
     })
 }
 
@@ -131,37 +155,84 @@ fn model_kind(tx: &Tx<'_>, name: &str) -> Result<(Resource, Resource)> {
 
 /// Whose artifacts lie under a path: `EXPERIMENT/RUN/…`, `EXPERIMENT/models/MODEL/…`, or an experiment's own place.
 fn artifact(tx: &Tx<'_>, path: &str) -> Result<Kinds> {
-    let mut parts = path.split('/');
-    let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    if let Ok(id) = first.parse::<i64>() {
-        let kinds = resolve(tx, &Target::Experiment(first.into()))?;
-        if !kinds.is_empty() {
-            return Ok(match second {
-                "models" => within(Resource::LoggedModel, Some(id)),
-                "traces" => within(Resource::Trace, Some(id)),
-                "" => kinds,
-                _ => within(Resource::Run, Some(id)),
-            });
-        }
+    if let Some(kinds) = of_number(tx, path)? {
+        return Ok(kinds);
     }
     let own = tx.query(
         "SELECT experiment_id, artifact_location FROM experiments WHERE artifact_location LIKE 'mlflow-artifacts:%'",
         &[],
         |row| Ok((row.get::<i64>(0)?, row.get::<String>(1)?)),
     )?;
-    let mut holders = own.into_iter().filter_map(|(id, location)| {
-        let place = location
-            .strip_prefix("mlflow-artifacts:")?
-            .trim_matches('/')
-            .to_owned();
-        let inside = path.strip_prefix(&place)?;
-        (!place.is_empty() && (inside.is_empty() || inside.starts_with('/'))).then_some((place.len(), id))
-    });
-    let first = holders.next();
-    let longest = holders.fold(first, |best, holder| best.max(Some(holder)));
-    Ok(longest
-        .map(|(_, id)| within(Resource::Run, Some(id)))
-        .unwrap_or_default())
+    let places: Vec<(i64, String)> = own
+        .into_iter()
+        .filter_map(|(id, location)| {
+            let place = location.strip_prefix("mlflow-artifacts:")?.trim_matches('/');
+            (!place.is_empty()).then(|| (id, place.to_owned()))
+        })
+        .collect();
+    // A folder that holds those of several experiments is nobody's.
+    if places
+        .iter()
+        .any(|(_, place)| place != path && holds(path, place))
+    {
+        return Ok(Vec::new());
+    }
+    Ok(holder(&places, path))
+}
+
+/// Whose artifacts lie under a path that begins with the number of an experiment.
+fn of_number(tx: &Tx<'_>, path: &str) -> Result<Option<Kinds>> {
+    let mut parts = path.split('/');
+    let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let Ok(id) = first.parse::<i64>() else {
+        return Ok(None);
+    };
+    let kinds = resolve(tx, &Target::Experiment(first.into()))?;
+    Ok((!kinds.is_empty()).then(|| match second {
+        "models" => within(Resource::LoggedModel, Some(id)),
+        "traces" => within(Resource::Trace, Some(id)),
+        "" => kinds,
+        _ => within(Resource::Run, Some(id)),
+    }))
+}
+
+/// Whether experiments keep artifacts below a place that is none's, or will: folders that are called by a number are
+/// those of experiments to come, and an imported root is its experiments'.
+fn is_kept(tx: &Tx<'_>, uri: &str, path: Option<&str>) -> Result<bool> {
+    let first = path.map(|path| path.split('/').next().unwrap_or_default());
+    if first.is_some_and(|first| first.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Ok(true);
+    }
+    let links = tx.query("SELECT root FROM artifact_links", &[], |row| row.get::<String>(0))?;
+    Ok(links.iter().any(|root| holds(root, uri))
+        || locations(tx)?.iter().any(|(_, location)| holds(uri, location)))
+}
+
+fn locations(tx: &Tx<'_>) -> Result<Vec<(i64, String)>> {
+    tx.query(
+        "SELECT experiment_id, artifact_location FROM experiments WHERE artifact_location IS NOT NULL",
+        &[],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// The experiment whose place is nearest around another.
+fn holder(places: &[(i64, String)], inside: &str) -> Kinds {
+    places
+        .iter()
+        .filter(|(_, place)| holds(place, inside))
+        .max_by_key(|(_, place)| place.len())
+        .map(|(id, _)| within(Resource::Run, Some(*id)))
+        .unwrap_or_default()
+}
+
+/// Whether a place is a folder around another, or the same.
+fn holds(folder: &str, place: &str) -> bool {
+    let folder = folder.trim_end_matches('/');
+    !folder.is_empty()
+        && place
+            .strip_prefix(folder)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Sql {

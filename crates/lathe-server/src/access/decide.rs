@@ -85,6 +85,11 @@ pub(super) fn may_touch(identity: &Identity, wanted: &[Wanted], default: Permiss
                 Kind::Artifact => {
                     return Err(Denied::Because(format!("`{label}` belongs to no experiment")));
                 }
+                _ if facts.is_kept => {
+                    return Err(Denied::Because(format!(
+                        "`{label}` is where experiments keep their artifacts; name a place beside them"
+                    )));
+                }
                 _ => continue,
             }
         }
@@ -168,6 +173,7 @@ mod tests {
                     .iter()
                     .map(|(resource, pattern, permission)| Grant::new(resource, pattern, permission).unwrap())
                     .collect(),
+                is_kept: false,
             },
         };
         let mine = || wanted("1", &[("experiment", "1", "EDIT")]);
@@ -183,6 +189,7 @@ mod tests {
             facts: Facts {
                 kinds: Vec::new(),
                 grants: Vec::new(),
+                is_kept: false,
             },
             ..mine()
         };

@@ -19,6 +19,7 @@ use super::identity::{Identity, Source, Via};
 use super::lines::on;
 use super::peek::{Peek, VALUES_MAX};
 use super::table::{Absent, Check, Kind, Need, Rule, normal_path, rule_of};
+use crate::inference::artifact_path;
 use crate::routes::BODY_BYTES_MAX;
 use crate::{ApiError, AppState};
 
@@ -210,18 +211,43 @@ fn thing(check: &'static Check, value: &str) -> Option<(Target, String, &'static
         Kind::Artifact => (Target::Artifact(value.clone()), format!("artifact/{value}")),
         Kind::Raises(_) => return None,
         Kind::Location => {
-            // Other places are not this server's to guard.
-            let path = value.strip_prefix("mlflow-artifacts:")?;
-            let path = match path.strip_prefix("//") {
-                Some(rest) => rest.split_once('/').map_or("", |(_, path)| path),
-                None => path,
-            };
-            let path = path.trim_matches('/').to_owned();
-            (Target::Artifact(path.clone()), format!("artifact/{path}"))
+            let target = location(&value);
+            (target, format!("location/{value}"))
         }
     };
     let label: String = label.chars().take(300).collect();
     Some((target, label, check))
+}
+
+/// What a place names that the server reads or writes later in its own name.
+fn location(uri: &str) -> Target {
+    if let Some(path) = artifact_path(uri) {
+        // One that is no path is refused by whoever takes it; nobody has it.
+        let path = path.map(|path| path.to_string()).unwrap_or_default();
+        let uri = format!("mlflow-artifacts:/{path}");
+        return Target::Place {
+            uri,
+            path: Some(path),
+        };
+    }
+    let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
+    let first = rest
+        .trim_start_matches('/')
+        .split(['/', '@'])
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let place = |uri: String| Target::Place { uri, path: None };
+    match scheme.to_ascii_lowercase().as_str() {
+        "runs" => Target::Run(first),
+        "models" if first.starts_with("m-") => Target::LoggedModel(first),
+        "models" => Target::ModelVersion(first),
+        // As an experiment's place is kept.
+        "" => {
+            place(std::path::absolute(uri).map_or_else(|_| uri.to_owned(), |path| path.display().to_string()))
+        }
+        _ => place(uri.trim_end_matches('/').to_owned()),
+    }
 }
 
 enum Refusal {
@@ -242,21 +268,41 @@ async fn judge(state: &AppState, door: &Door, identity: &Identity, named: Named)
     if named.things.is_empty() {
         return Ok(());
     }
-    let targets = named.things.iter().map(|(target, _, _)| target.clone()).collect();
+    let targets: Vec<Target> = named
+        .things
+        .iter()
+        .map(|(target, _, _)| match target {
+            Target::Place { uri, path: None } => Target::Place {
+                uri: uri.clone(),
+                // What the server reaches by itself is laid out as its own artifacts are.
+                path: match state.artifacts.within(uri) {
+                    Ok(found) => found.map(|(_, path)| path.to_string()),
+                    Err(_) => Some(String::new()),
+                },
+            },
+            other => other.clone(),
+        })
+        .collect();
     let facts = state
         .store
-        .access_facts(identity.user, targets)
+        .access_facts(identity.user, targets.clone())
         .await
         .map_err(|error| Refusal::Wrong(error.into()))?;
     let wanted: Vec<Wanted> = named
         .things
         .into_iter()
+        .zip(targets)
         .zip(facts)
-        .map(|((_, label, check), facts)| Wanted {
-            level: check.level,
-            kind: check.kind,
-            label,
-            facts,
+        .map(|(((_, label, check), target), mut facts)| {
+            // Nothing is read where the server keeps artifacts unless it is somebody's.
+            facts.is_kept |=
+                check.level == Permission::Read && matches!(target, Target::Place { path: Some(_), .. });
+            Wanted {
+                level: check.level,
+                kind: check.kind,
+                label,
+                facts,
+            }
         })
         .collect();
     may_touch(identity, &wanted, door.default).map_err(Refusal::Denied)

@@ -41,7 +41,7 @@ pub use deployments::{Deployments, ModelLimits, Reload};
 pub use loaded_graph::LoadedGraph;
 pub use payloads::{Kept, Payload, PayloadCounts};
 pub use source::version_folder;
-pub(crate) use source::{location_of_version, place_of};
+pub(crate) use source::{artifact_path, location_of_version, place_of};
 pub use split::{Counts, Folders, Split};
 pub(crate) use statistics::Traffic;
 

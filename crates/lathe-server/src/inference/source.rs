@@ -71,7 +71,7 @@ const PROXY: &str = "/api/2.0/mlflow-artifacts/artifacts";
 
 /// The path of an `mlflow-artifacts:` URI or of a URL of the artifact proxy, whichever host it names: records say so of
 /// their own server's artifacts.
-fn artifact_path(uri: &str) -> Option<Result<ArtifactPath, lathe_blob::PathError>> {
+pub(crate) fn artifact_path(uri: &str) -> Option<Result<ArtifactPath, lathe_blob::PathError>> {
     if uri.starts_with("http://") || uri.starts_with("https://") {
         let (_, path) = uri.split_once(PROXY)?;
         let is_below = path.is_empty() || path.starts_with('/');
