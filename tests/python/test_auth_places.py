@@ -115,3 +115,24 @@ def test_the_root_where_clients_keep_artifacts_is_not_for_everyone_to_name(serve
     deny(bob, "create_model_version", "mine", run.info.artifact_uri)
     for n, place in enumerate([str(root), f"{root}/500", f"{root}/./{run.info.experiment_id}", run.info.artifact_uri]):
         deny(bob, "create_experiment", f"no {n}", place)
+
+
+def test_jobs_are_asked_of_models_that_may_be_read_and_show_no_secrets(users, be, guarded, tmp_path):  # noqa: F811
+    _, run, _ = users
+    step = {
+        "project": "p", "run_id": run.run_id, "stage": "s", "wdir": "", "commands": ["true"],
+        "env": [["TOKEN", "s3cr3t"]], "inputs": [], "outs": [],
+    }  # fmt: skip
+
+    def ask(who, method, path, **body):
+        return requests.request(method, f"{guarded.url}/api/v1{path}", json=body or None, auth=(who, PASSWORD), timeout=10)
+
+    queued = ask("admin", "post", "/steps", key="p/s", run_id=run.run_id, step=step)
+    assert queued.status_code == 200, queued.text
+    for path in ["/jobs", "/jobs/1"]:
+        seen = ask("bob", "get", path)
+        assert seen.status_code == 200 and '"TOKEN"' in seen.text and "s3cr3t" not in seen.text, seen.text
+    assert ask("admin", "patch", "/users/bob", role="editor").status_code == 200
+    job = {"kind": "gate", "key": "gate/secretmodel", "payload": {"model": "secretmodel", "version": 1}}
+    assert ask("bob", "post", "/jobs", **job).status_code == 403
+    assert ask("admin", "post", "/jobs", **job).status_code == 200

@@ -25,7 +25,7 @@ pub struct Step {
     pub wdir: String,
     /// One shell each.
     pub commands: Vec<String>,
-    /// Added to the environment of the commands. Whoever may look at jobs can read it.
+    /// Added to the environment of the commands. Whoever may claim steps can read it; others who look at jobs see the names.
     #[serde(default)]
     pub env: Vec<(String, String)>,
     /// The commands together are ended after this long.

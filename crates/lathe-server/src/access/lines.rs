@@ -457,7 +457,10 @@ const OWN: &[Rule] = &[
         "POST",
         "/api/v1/jobs",
         Role::Editor,
-        &[also(Read, Kind::Raises(Role::Approver), &["payload.ungated"])],
+        &[
+            also(Read, Kind::Raises(Role::Approver), &["payload.ungated"]),
+            also(Read, Kind::Model, &["payload.model", "payload.gate"]),
+        ],
         Scope::Write,
     ),
     view("/api/v1/jobs/{id}"),

@@ -25,6 +25,7 @@ struct Page {
 
 async fn list(State(state): State<AppState>, Message(page): Message<Page>) -> Result<Json<Value>, ApiError> {
     let jobs = state.store.list_jobs(limit(page.limit)).await?;
+    let jobs: Vec<Job> = jobs.into_iter().map(without_values).collect();
     Ok(Json(json!({ "jobs": jobs })))
 }
 
@@ -42,5 +43,19 @@ async fn enqueue(
 }
 
 async fn by_id(State(state): State<AppState>, Path(id): Path<i64>) -> Result<Json<Job>, ApiError> {
-    Ok(Json(state.store.get_job(id).await?))
+    Ok(Json(without_values(state.store.get_job(id).await?)))
+}
+
+/// A step's variables may be secrets: who claims the step needs them, who looks at jobs sees their names.
+fn without_values(mut job: Job) -> Job {
+    if job.kind == STEP_KIND
+        && let Some(variables) = job.payload.get_mut("env").and_then(Value::as_array_mut)
+    {
+        for variable in variables {
+            if let Some(value) = variable.get_mut(1) {
+                *value = json!("(hidden)");
+            }
+        }
+    }
+    job
 }
