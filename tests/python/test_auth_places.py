@@ -61,9 +61,11 @@ def test_no_experiment_is_laid_over_those_of_others(users, be, guarded):  # noqa
     ann, run, _ = users
     at = ann.create_run(ann.create_experiment("a", artifact_location="mlflow-artifacts:/team/a"))
     ann.log_text(at.info.run_id, "hers", "a.txt")
+    ann.create_experiment("b", artifact_location="mlflow-artifacts://host/league/b")
     path = run.artifact_uri.removeprefix("mlflow-artifacts:/")
     bob = be("bob")
     for n, place in enumerate([
+        "mlflow-artifacts:/league", "mlflow-artifacts:/league/b/c", "mlflow-artifacts://other/league/b",
         "mlflow-artifacts:/", "mlflow-artifacts:/500", "mlflow-artifacts:/500/x", "mlflow-artifacts:/team", "mlflow-artifacts:/team/a",
         "mlflow-artifacts:/team/a/b", "mlflow-artifacts://host/team", run.artifact_uri,
         f"http://x/api/2.0/mlflow-artifacts/artifacts/{path}", "http://x/api/2.0/mlflow-artifacts/artifacts/team",

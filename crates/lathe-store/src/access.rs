@@ -158,27 +158,20 @@ fn artifact(tx: &Tx<'_>, path: &str) -> Result<Kinds> {
     if let Some(kinds) = of_number(tx, path)? {
         return Ok(kinds);
     }
-    let own = tx.query(
-        "SELECT experiment_id, artifact_location FROM experiments WHERE artifact_location LIKE 'mlflow-artifacts:%'",
-        &[],
-        |row| Ok((row.get::<i64>(0)?, row.get::<String>(1)?)),
-    )?;
-    let places: Vec<(i64, String)> = own
-        .into_iter()
-        .filter_map(|(id, location)| {
-            let place = location.strip_prefix("mlflow-artifacts:")?.trim_matches('/');
-            (!place.is_empty()).then(|| (id, place.to_owned()))
-        })
-        .collect();
+    let places = locations(tx)?;
+    let uri = format!("{OWN}{path}");
     // A folder that holds those of several experiments is nobody's.
     if places
         .iter()
-        .any(|(_, place)| place != path && holds(path, place))
+        .any(|(_, place)| *place != uri && holds(&uri, place))
     {
         return Ok(Vec::new());
     }
-    Ok(holder(&places, path))
+    Ok(holder(&places, &uri))
 }
+
+/// How the server's own artifacts are told.
+const OWN: &str = "mlflow-artifacts:/";
 
 /// Whose artifacts lie under a path that begins with the number of an experiment.
 fn of_number(tx: &Tx<'_>, path: &str) -> Result<Option<Kinds>> {
@@ -208,12 +201,27 @@ fn is_kept(tx: &Tx<'_>, uri: &str, path: Option<&str>) -> Result<bool> {
         || locations(tx)?.iter().any(|(_, location)| holds(uri, location)))
 }
 
+/// The places that experiments have of their own; the root, which holds all, is nobody's.
 fn locations(tx: &Tx<'_>) -> Result<Vec<(i64, String)>> {
-    tx.query(
+    let mut places = tx.query(
         "SELECT experiment_id, artifact_location FROM experiments WHERE artifact_location IS NOT NULL",
         &[],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )
+        |row| Ok((row.get(0)?, told_once(&row.get::<String>(1)?))),
+    )?;
+    places.retain(|(_, place)| place != OWN);
+    Ok(places)
+}
+
+/// A place as it is compared: of the server's own artifacts without a host, which says nothing here.
+fn told_once(location: &str) -> String {
+    let Some(rest) = location.strip_prefix("mlflow-artifacts:") else {
+        return location.trim_end_matches('/').to_owned();
+    };
+    let path = match rest.strip_prefix("//") {
+        Some(with_host) => with_host.split_once('/').map_or("", |(_, path)| path),
+        None => rest,
+    };
+    format!("{OWN}{}", path.trim_matches('/'))
 }
 
 /// The experiment whose place is nearest around another.

@@ -67,7 +67,7 @@ pub(crate) enum Kind {
     Artifact,
     /// A flag that asks for more: this role.
     Raises(Role),
-    /// A location that may lie in the artifact store: `mlflow-artifacts:/…`.
+    /// A place of artifacts, by any URI: what it names is what is judged.
     Location,
 }
 

@@ -249,14 +249,14 @@ pub(super) async fn answer<E: From<Refusal>>(
     // A version that could not be loaded says so when it is asked.
     let mut facts = target.facts().unwrap_or(stable);
     let started = Instant::now();
-    let stands_in = target.role == Role::Canary && request.version.is_none();
+    let has_stand_in = target.role == Role::Canary && request.version.is_none();
     let (mut table, mut answers) = match read(facts) {
         Ok(table) => {
             let table = Arc::new(table);
             let answers = ask(target, &table, draw, request.deadline, now).await;
             (table, answers)
         }
-        Err(error) if !stands_in || facts.is_asked_as(stable) => return Err(error),
+        Err(error) if !has_stand_in || facts.is_asked_as(stable) => return Err(error),
         Err(_) => {
             // A request that fits neither is its caller's mistake, one that only fits the stable version the canary's.
             let table = Arc::new(read(stable)?);
@@ -264,7 +264,7 @@ pub(super) async fn answer<E: From<Refusal>>(
             (table, Err(misfit(target, started.elapsed(), now)))
         }
     };
-    if stands_in
+    if has_stand_in
         && answers.as_ref().is_err_and(Refusal::is_failure)
         && let Some(instead) = live.of_role(Role::Stable)
     {
@@ -281,10 +281,10 @@ pub(super) async fn answer<E: From<Refusal>>(
     {
         match shadow.facts() {
             Some(its) if !its.is_asked_as(facts) => match read(its) {
-                Ok(table) => copy(live, &Arc::new(table), draw, now),
+                Ok(table) => copy_to_shadow(live, &Arc::new(table), draw, now),
                 Err(_) => drop(misfit(shadow, Duration::ZERO, now)),
             },
-            _ => copy(live, &table, draw, now),
+            _ => copy_to_shadow(live, &table, draw, now),
         }
     }
     let answered = Answered {
@@ -377,7 +377,7 @@ async fn predict(
 }
 
 /// Lets the shadow see the request, aside; while too many copies wait for it already, it misses some.
-fn copy(live: &Arc<Live>, table: &Arc<Table>, draw: f64, now: fn() -> Millis) {
+fn copy_to_shadow(live: &Arc<Live>, table: &Arc<Table>, draw: f64, now: fn() -> Millis) {
     let Ok(permit) = live.shadow_places.clone().try_acquire_owned() else {
         return;
     };

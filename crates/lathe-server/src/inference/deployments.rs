@@ -421,6 +421,15 @@ impl Live {
         }
     }
 
+    /// Hands out what a request holds, once for each version that may be asked; the only one gets it without a copy.
+    pub(super) fn for_each_version<T: Clone + Default>(&self, mut held: T) -> impl FnMut() -> T + use<T> {
+        let is_shared = 1 < self.targets.len();
+        move || match is_shared {
+            true => held.clone(),
+            false => std::mem::take(&mut held),
+        }
+    }
+
     /// Why nobody answers.
     pub(super) fn not_ready(&self) -> String {
         let name = &self.name;

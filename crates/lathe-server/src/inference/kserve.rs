@@ -97,17 +97,11 @@ async fn predict(
         true => ("instances", "predictions"),
         false => ("inputs", "outputs"),
     };
-    let mut rows = body
+    let rows = body
         .remove(form)
         .ok_or_else(|| ErrorReply::bad("the body must hold `instances`, or `inputs`"))?;
-    let several = 1 < live.targets.len();
-    let read = |model: &Facts| {
-        let rows = match several {
-            true => rows.clone(),
-            false => rows.take(),
-        };
-        tensors(rows, form, model.signature()).map_err(ErrorReply::from)
-    };
+    let mut given = live.for_each_version(rows);
+    let read = |model: &Facts| tensors(given(), form, model.signature()).map_err(ErrorReply::from);
     let answered = answer::answer(deployments, &live, request, read).await?;
     let told = answered.headers();
     Ok((told, Json(HashMap::from([(answered_as, &answered.answers)]))).into_response())

@@ -178,16 +178,12 @@ pub(super) async fn infer(
         .and_then(|value| convert::timeout(value.to_str().ok()?));
     call.limit(timeout.map(|timeout: Duration| timeout.as_micros() as u64));
     call.limit(timeout_us(&asked));
-    let mut inputs =
+    let inputs =
         convert::tensors(asked.inputs, &asked.raw_input_contents).map_err(Status::invalid_argument)?;
-    let several = 1 < live.targets.len();
+    let mut given = live.for_each_version(inputs);
     let read = |model: &Facts| {
-        let inputs = match several {
-            true => inputs.clone(),
-            false => std::mem::take(&mut inputs),
-        };
         let table =
-            tensors::table(inputs, model.signature(), model.inputs()).map_err(Status::invalid_argument)?;
+            tensors::table(given(), model.signature(), model.inputs()).map_err(Status::invalid_argument)?;
         let params = convert::params(&asked.parameters, model.params());
         tensors::with_params(table, params, model).map_err(Status::invalid_argument)
     };

@@ -44,15 +44,11 @@ async fn reply(
     asked.version = version;
     let length = header_length(headers, body)?;
     let names = live.stable_model_or_refuse()?.signature().names();
-    let (request, mut tensors) = request::read(length, body, names).map_err(ErrorReply::bad)?;
+    let (request, tensors) = request::read(length, body, names).map_err(ErrorReply::bad)?;
     asked.limit(request.timeout_us());
-    let several = 1 < live.targets.len();
+    let mut given = live.for_each_version(tensors);
     let read = |model: &Facts| {
-        let tensors = match several {
-            true => tensors.clone(),
-            false => std::mem::take(&mut tensors),
-        };
-        let table = tensors::table(tensors, model.signature(), model.inputs()).map_err(ErrorReply::bad)?;
+        let table = tensors::table(given(), model.signature(), model.inputs()).map_err(ErrorReply::bad)?;
         tensors::with_params(table, request.params(model.params()), model).map_err(ErrorReply::bad)
     };
     let answered = answer::answer(deployments, &live, asked, read).await?;
